@@ -1,0 +1,144 @@
+"""What an event is: its fields, its id and its time. Pure values, no clock, no randomness.
+
+The fields and their order are the table in `docs/reference/format.md`, "The line".
+"""
+
+import json
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Literal, cast
+
+import msgspec
+
+OWN = "whence"
+"""The primitive under which Whence records its own housekeeping."""
+
+Status = Literal["success", "error", "blocked"]
+
+ID_BYTES_MAX = 128
+NO_PAYLOAD = msgspec.Raw(b"")
+"""Stands for "no payload here": the event is private, erased, or its payload is in a blob."""
+
+_TIME_LENGTH = len("2026-11-20T19:27:35.104233123Z")
+_NS_PER_S = 1_000_000_000
+_INT_DIGITS_MAX = 4_300
+
+
+class Head(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The part of an envelope that the caller decides: everything but the writer's count."""
+
+    id: str
+    time: str
+    primitive: str
+    type: str
+    agent: str | None = None
+    target: str | None = None
+    parent: str | None = None
+    trace: str | None = None
+    status: Status | None = None
+    duration: int | None = None
+    links: tuple[str, ...] = ()
+    private: bool = False
+
+
+class Event(
+    Head, frozen=True, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True
+):
+    """One event as its line holds it.
+
+    `w` and `n` are the writer and its count. Either `salt` and `payload` are there, or `commit`
+    is (private or erased; or kept in a blob of `blob` bytes).
+    """
+
+    w: str
+    n: int
+    salt: str | None = None
+    payload: msgspec.Raw = msgspec.field(default=NO_PAYLOAD, name="data")
+    commit: str | None = None
+    blob: int | None = None
+
+    @property
+    def data(self) -> Any:
+        """The payload as Python values; None where it is not here."""
+        raw = bytes(self.payload)
+        return decode_json(raw) if raw else None
+
+    @property
+    def time_ns(self) -> int:
+        """The writer's time in nanoseconds since 1970, UTC."""
+        return parse_time(self.time)
+
+
+def decode_json(raw: bytes) -> Any:
+    """Decode a payload of a valid line, numbers too large for a float or an int as their text."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, ValueError):
+        return json.loads(raw, parse_float=_parse_float, parse_int=_parse_int)
+
+
+def _parse_float(text: str) -> float | str:
+    number = float(text)
+    return number if abs(number) != float("inf") else text
+
+
+def _parse_int(text: str) -> int | str:
+    return int(text) if len(text) < _INT_DIGITS_MAX else text
+
+
+@lru_cache(maxsize=64)
+def format_second(second: int) -> str:
+    """Write whole seconds since 1970 as the first twenty characters of a time: `…T19:27:35.`."""
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.").zfill(20)
+
+
+def format_time(ns: int) -> str:
+    """Write nanoseconds since 1970 as UTC text of fixed width, so that text order is time order."""
+    second, fraction = divmod(ns, _NS_PER_S)
+    return f"{format_second(second)}{fraction:09d}Z"
+
+
+@lru_cache(maxsize=4096)
+def _parse_second(text: str) -> int:
+    return int(datetime.strptime(text + "+0000", "%Y-%m-%dT%H:%M:%S.%z").timestamp())
+
+
+def parse_time(text: str) -> int:
+    """Read a time written by `format_time`; ValueError for any other form."""
+    fraction = text[20:29]
+    if len(text) != _TIME_LENGTH or text[29] != "Z" or not text.isascii() or text[19] != ".":
+        raise ValueError(f"time is {text[:40]!r}, want YYYY-MM-DDThh:mm:ss.nnnnnnnnnZ")
+    second = _parse_second(text[:20])
+    if not fraction.isdigit() or format_second(second) != text[:20]:
+        raise ValueError(f"time is {text!r}, want nine digits after the second")
+    return second * _NS_PER_S + int(fraction)
+
+
+def id_time_ms(event_id: str) -> int | None:
+    """The creation time inside a UUIDv7, in milliseconds since 1970; None for other ids."""
+    if len(event_id) != 36 or event_id[14] != "7" or event_id[8] + event_id[13] != "--":
+        return None
+    try:
+        return int(event_id[:8] + event_id[9:13], 16)
+    except ValueError:
+        return None
+
+
+def check_text(name: str, value: object) -> str:
+    """Return `value` if it can stand in an envelope; TypeError or ValueError if not."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {type(value).__name__}, want str")
+    if not value:
+        raise ValueError(f"{name} is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"{name} holds a lone surrogate") from error
+    return value
+
+
+def check_status(value: object) -> Status | None:
+    """Return `value` if it is a status; ValueError if not."""
+    if value not in (None, "success", "error", "blocked"):
+        raise ValueError(f"status is {value!r}, want success, error or blocked")
+    return cast("Status | None", value)

@@ -1,0 +1,1 @@
+"""The journal: append, read, follow, and what is kept beside it. Only here are segments touched."""

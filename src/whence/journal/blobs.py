@@ -1,0 +1,79 @@
+"""Payloads too large for a line: one file each, named by their commitment.
+
+A blob's first line is its salt, the rest its payload, so the name can be checked from the
+content. It is on disk before the line that names it.
+"""
+
+import os
+import re
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from whence.errors import CorruptError, StoreError
+from whence.event import Event
+from whence.journal.disk import Disk
+from whence.line import commitment
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
+
+
+def blob_path(folder: Path, commit: str) -> Path:
+    """The file of a blob; ValueError for a commitment that is none, so no path can slip in."""
+    if not _NAME(commit):
+        raise ValueError(f"commitment is {commit!r}, want 43 characters of base64url")
+    return folder / "blobs" / commit
+
+
+def write_blob(folder: Path, disk: Disk, salt: str, payload: bytes, modes: tuple[int, int]) -> str:
+    """Keep a payload and return its commitment; `modes` are those of folders and files."""
+    commit = commitment(salt, payload)
+    path = blob_path(folder, commit)
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    try:
+        if disk.make_folder(path.parent, modes[0]):
+            disk.sync_folder(folder)
+        fd = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes[1])
+        try:
+            _write_all(disk, fd, salt.encode() + b"\n" + payload)
+            disk.sync(fd)
+        finally:
+            disk.close(fd)
+        # From here on a crash leaves a whole blob under a name that no line knows: collected later.
+        disk.rename(temporary, path)
+        disk.sync_folder(path.parent)
+    except OSError as error:
+        raise StoreError(f"cannot keep blob {path}: {error.strerror}") from error
+    return commit
+
+
+def _write_all(disk: Disk, fd: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[disk.write(fd, bytes(view)) :]
+
+
+def read_blob(folder: Path, commit: str) -> tuple[str, bytes] | None:
+    """Read a blob's salt and payload; None where the file is gone, CorruptError if it was changed."""
+    path = blob_path(folder, commit)
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read blob {path}: {error.strerror}") from error
+    salt, _, payload = content.partition(b"\n")
+    if commitment(salt.decode("latin-1"), payload) != commit:
+        raise CorruptError(f"blob {commit} does not match its name")
+    return salt.decode("latin-1"), payload
+
+
+def fill(folder: Path, event: Event) -> Event:
+    """Give an event the payload that its blob holds; unchanged where there is none to give."""
+    if event.blob is None or event.commit is None or event.payload:
+        return event
+    found = read_blob(folder, event.commit)
+    if found is None:
+        return event
+    return msgspec.structs.replace(event, payload=msgspec.Raw(found[1]))

@@ -1,0 +1,296 @@
+"""Reads a journal: from any place, forward, backward, and live. Never blocks a writer.
+
+Bytes after a segment's last newline are not there yet. What is not an event is handed out as a
+fragment with its place, never skipped in silence.
+"""
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from whence.errors import CorruptError, FormatError, StoreError
+from whence.event import OWN, Event
+from whence.journal import blobs
+from whence.journal.folder import FORMAT, journal_folder, segment_names, segment_path
+from whence.journal.seen import Seen
+from whence.line import decode_line, split_line
+
+_CHUNK_BYTES = 4 * 1024 * 1024
+_LINE_GUESS_BYTES = 4096
+_OPEN_FILES_MAX = 32
+_READ_AGAIN = 3
+
+
+class Cursor(NamedTuple):
+    """A place in the journal that stays valid: a segment and an offset in it."""
+
+    segment: str
+    offset: int
+
+
+class Segment(NamedTuple):
+    """A segment and how many bytes it has now."""
+
+    name: str
+    size: int
+
+
+class Entry(NamedTuple):
+    """A stretch of a segment: an event, or a fragment (`event` is None) and its `problem`."""
+
+    segment: str
+    offset: int
+    length: int
+    event: Event | None
+    problem: str
+
+
+Piece = tuple[int, int, Event | None, str]
+"""An entry without its segment, as a plain tuple: offset, length, event, problem."""
+
+
+class Reader:
+    """Reads the journal of one log's folder. Safe to share between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        # The lock guards `_files`: descriptors by segment, the least lately used first.
+        self._lock = threading.Lock()
+        self._files: OrderedDict[str, int] = OrderedDict()
+
+    def close(self) -> None:
+        """Give the descriptors back; reading opens them again."""
+        with self._lock:
+            while self._files:
+                os.close(self._files.popitem()[1])
+
+    def segments(self) -> list[Segment]:
+        """List the segments in the order of the journal, with their sizes; none is no error."""
+        root = journal_folder(self.folder)
+        try:
+            names = segment_names(os.listdir(root))
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(f"cannot list {root}: {error.strerror}") from error
+        found = []
+        for name in map(str, names):
+            try:
+                found.append(Segment(name, segment_path(self.folder, name).stat().st_size))
+            except FileNotFoundError:
+                continue
+        return found
+
+    def scan(self, start: Cursor | None = None) -> Iterator[Entry]:
+        """Read forward from `start` to the end, an event written twice only once."""
+        seen = Seen()
+        for segment in self.segments():
+            if start is not None and _order(segment.name) < _order(start.segment):
+                continue
+            begin = start.offset if start is not None and segment.name == start.segment else 0
+            for entry in self.scan_segment(segment.name, begin):
+                event = entry.event
+                if event is None or seen.add(event.w, event.n):
+                    yield entry
+
+    def scan_segment(self, name: str, start: int = 0, end: int | None = None) -> Iterator[Entry]:
+        """Read one segment forward as it is, repeated lines included, up to its last newline."""
+        for batch in self.scan_batches(name, start, end):
+            for offset, length, event, problem in batch:
+                yield Entry(name, offset, length, event, problem)
+
+    def scan_batches(
+        self, name: str, start: int = 0, end: int | None = None
+    ) -> Iterator[list[Piece]]:
+        """Read one segment forward in batches of some megabytes, for those in a hurry."""
+        for offset, lines in self._chunks(name, start, end):
+            yield _decode_lines(offset, lines)
+
+    def scan_back(self, end: Cursor | None = None) -> Iterator[Entry]:
+        """Read backward from `end`, newest line first, an event written twice only once."""
+        seen = Seen()
+        for segment in reversed(self.segments()):
+            if end is not None and _order(segment.name) > _order(end.segment):
+                continue
+            stop = end.offset if end is not None and segment.name == end.segment else segment.size
+            for offset, lines in self.chunks_back(segment.name, stop):
+                for piece in reversed(_decode_lines(offset, lines.split(b"\n")[:-1])):
+                    event = piece[2]
+                    if event is None or seen.add(event.w, event.n):
+                        yield Entry(segment.name, *piece)
+
+    def chunks_back(
+        self, name: str, end: int, chunk_bytes: int = _CHUNK_BYTES
+    ) -> Iterator[tuple[int, bytes]]:
+        """Read whole lines backward, as stretches of bytes with their offsets, last one first."""
+        carry, place = b"", end
+        # A small first step, so that the last lines of a large journal come at once.
+        step = min(chunk_bytes, 16 * _LINE_GUESS_BYTES)
+        while place > 0:
+            begin = max(0, place - step)
+            chunk = self._pread(name, place - begin, begin)
+            if place == end:
+                chunk = chunk[: chunk.rfind(b"\n") + 1]
+                if not chunk:
+                    place = end = begin
+                    continue
+            cut = chunk.find(b"\n") + 1 if begin > 0 else 0
+            if cut or begin == 0:
+                whole = chunk[cut:] + carry
+                if whole:
+                    yield begin + cut, whole
+                carry = chunk[:cut]
+            else:
+                carry = chunk + carry
+            place, step = begin, chunk_bytes
+
+    def read(self, segment: str, offset: int) -> Event:
+        """Read the event whose line starts there, with its payload if that is in a blob."""
+        problem: CorruptError | None = None
+        # A line may be changing under us: an erasure writes over it in place. Then read it again.
+        for _ in range(_READ_AGAIN):
+            raw = self._line(segment, offset)
+            try:
+                try:
+                    event = decode_line(raw)
+                except CorruptError:
+                    event = _first_event(raw)
+                return blobs.fill(self.folder, event)
+            except CorruptError as error:
+                problem = error
+        raise CorruptError(f"{segment} at {offset}: {problem}") from problem
+
+    def read_many(self, places: Iterable[tuple[str, int]]) -> Iterator[Event | CorruptError]:
+        """Read the events at these places in this order; a broken one is its error."""
+        for segment, offset in places:
+            try:
+                yield self.read(segment, offset)
+            except CorruptError as error:
+                yield error
+
+    def follow(
+        self, start: Cursor | None = None, *, poll_s: float = 0.1
+    ) -> Iterator[Entry | None]:
+        """Read on from `start` (by default the end) as lines arrive; None when there is no news.
+
+        All segments are watched, so a new day, a full segment and a late line in an old segment
+        are all seen. After each None the next step waits `poll_s` seconds.
+        """
+        places = {segment.name: segment.size for segment in self.segments()}
+        if start is not None:
+            places = {
+                name: start.offset if name == start.segment else size
+                for name, size in places.items()
+                if _order(name) <= _order(start.segment)
+            }
+        seen = Seen()
+        while True:
+            for segment in self.segments():
+                begin = places.get(segment.name, 0)
+                if segment.size <= begin:
+                    continue
+                for batch in self.scan_batches(segment.name, begin, segment.size):
+                    for piece in batch:
+                        event = piece[2]
+                        places[segment.name] = piece[0] + piece[1] + 1
+                        if event is None or seen.add(event.w, event.n):
+                            yield Entry(segment.name, *piece)
+            yield None
+            time.sleep(poll_s)
+
+    def check_format(self) -> None:
+        """Refuse a journal that a newer Whence wrote; FormatError names both versions."""
+        for segment in self.segments():
+            for entry in self.scan_segment(segment.name, 0, 2 * _LINE_GUESS_BYTES):
+                if entry.event is not None:
+                    check_event_format(entry.event)
+                    break
+
+    def _chunks(self, name: str, start: int, end: int | None) -> Iterator[tuple[int, list[bytes]]]:
+        carry, place = [b""], start
+        while end is None or place < end:
+            want = _CHUNK_BYTES if end is None else min(_CHUNK_BYTES, end - place)
+            chunk = self._pread(name, want, place)
+            if not chunk:
+                return
+            begin = place - sum(map(len, carry))
+            place += len(chunk)
+            if b"\n" not in chunk:
+                carry.append(chunk)
+                continue
+            lines = (b"".join(carry) + chunk).split(b"\n")
+            carry = [lines.pop()]
+            yield begin, lines
+
+    def _line(self, segment: str, offset: int) -> bytes:
+        raw, size = b"", _LINE_GUESS_BYTES
+        while True:
+            chunk = self._pread(segment, size, offset + len(raw))
+            if not chunk:
+                raise CorruptError(f"{segment} has no whole line at {offset}")
+            at = chunk.find(b"\n")
+            if at >= 0:
+                return raw + chunk[:at]
+            raw += chunk
+            size *= 4
+
+    def _pread(self, name: str, size: int, offset: int) -> bytes:
+        # Reading under the lock keeps another thread from closing the descriptor meanwhile.
+        with self._lock:
+            try:
+                return os.pread(self._file(name), size, offset)
+            except OSError as error:
+                raise StoreError(f"cannot read {name} at {offset}: {error.strerror}") from error
+
+    def _file(self, name: str) -> int:
+        fd = self._files.get(name)
+        if fd is None:
+            fd = os.open(segment_path(self.folder, name), os.O_RDONLY | os.O_CLOEXEC)
+            self._files[name] = fd
+            if len(self._files) > _OPEN_FILES_MAX:
+                os.close(self._files.popitem(last=False)[1])
+        self._files.move_to_end(name)
+        return fd
+
+
+def check_event_format(event: Event) -> None:
+    """Refuse an event that says its journal's format is newer than ours."""
+    if event.primitive != OWN or event.type != "writer.open" or not event.payload:
+        return
+    data = event.data
+    found = data.get("format") if isinstance(data, dict) else None
+    if isinstance(found, int) and found > FORMAT:
+        raise FormatError(
+            f"journal has format {found} (written by Whence {data.get('version')}), "
+            f"this Whence reads format {FORMAT}: upgrade to read it"
+        )
+
+
+def _decode_lines(offset: int, lines: list[bytes]) -> list[Piece]:
+    pieces: list[Piece] = []
+    append = pieces.append
+    for raw in lines:
+        try:
+            append((offset, len(raw), decode_line(raw), ""))
+        except CorruptError:
+            for piece in split_line(raw):
+                append((offset + piece.offset, piece.length, piece.event, piece.problem))
+        offset += len(raw) + 1
+    return pieces
+
+
+def _first_event(raw: bytes) -> Event:
+    piece = split_line(raw)[0]
+    if piece.event is None:
+        raise CorruptError(piece.problem)
+    return piece.event
+
+
+def _order(name: str) -> tuple[str, int]:
+    day, _, number = name.partition(".")
+    return day, int(number)
+

@@ -1,0 +1,68 @@
+"""What can be asked of any store of events: filters and their meaning. Pure.
+
+A journal's index, a foreign source and a plain list of events answer the same `Query`, and each
+must give what `matches` gives.
+"""
+
+from typing import Any
+
+import msgspec
+
+from whence.event import OWN, Event
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which events are wanted; None means any.
+
+    `since` and `until` are nanoseconds since 1970, half-open: [since, until). Housekeeping of
+    Whence itself is left out unless `own` is set or its primitive is asked for by name.
+    """
+
+    target: str | None = None
+    agent: str | None = None
+    primitive: str | None = None
+    type: str | None = None
+    parent: str | None = None
+    trace: str | None = None
+    status: str | None = None
+    since: int | None = None
+    until: int | None = None
+    own: bool = False
+
+    @property
+    def shows_own(self) -> bool:
+        """Whether housekeeping events are part of the answer."""
+        return self.own or self.primitive == OWN
+
+
+_EQUAL_FIELDS = ("target", "agent", "primitive", "type", "parent", "status")
+
+
+def matches(query: Query, event: Event) -> bool:
+    """Tell whether the event is part of the answer. A root belongs to its own trace."""
+    if event.primitive == OWN and not query.shows_own:
+        return False
+    for name in _EQUAL_FIELDS:
+        wanted = getattr(query, name)
+        if wanted is not None and wanted != getattr(event, name):
+            return False
+    if query.trace is not None and query.trace not in (event.trace, event.id):
+        return False
+    if query.since is not None and event.time_ns < query.since:
+        return False
+    return query.until is None or event.time_ns < query.until
+
+
+def clean_target(text: str) -> str:
+    """Write a target the one way it is stored: the channel `#payments` is `payments`."""
+    return text[1:] if text.startswith("#") and len(text) > 1 else text
+
+
+def event_as_json(event: Event) -> dict[str, Any]:
+    """Lay an event out for a program: the line's keys, the payload decoded. Keys are only added."""
+    keys = msgspec.to_builtins(msgspec.structs.replace(event, payload=msgspec.Raw(b"null")))
+    keys.pop("data", None)
+    raw = bytes(event.payload)
+    if raw:
+        keys["data"] = event.data
+    return dict(keys)

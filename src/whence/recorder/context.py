@@ -1,0 +1,34 @@
+"""What an event is caused by when nobody says: the span or cause around it.
+
+Each log has one context variable, so threads, asyncio tasks and executors each have their own.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+
+class Cause(NamedTuple):
+    """The event that what is recorded now comes from, and its root where that is known."""
+
+    parent: str
+    trace: str | None
+
+
+CauseVar = ContextVar[Cause | None]
+
+
+def make_variable() -> CauseVar:
+    """Make the variable of one log."""
+    return ContextVar("whence.cause", default=None)
+
+
+@contextmanager
+def caused_by(variable: CauseVar, event_id: str) -> Iterator[None]:
+    """Have everything recorded inside name `event_id` as its cause. Its root stays open."""
+    token = variable.set(Cause(event_id, None))
+    try:
+        yield
+    finally:
+        variable.reset(token)

@@ -1,0 +1,48 @@
+"""Durable recording for event loops: a task waits, the loop goes on."""
+
+import asyncio
+from weakref import WeakKeyDictionary
+
+from whence.journal.syncs import Ticket
+from whence.journal.writer import Writer
+
+
+class _Teller:
+    """Wakes the tasks of one loop, all that one sync made durable at once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+
+    def tell(self, tickets: list[Ticket]) -> None:
+        try:
+            self._loop.call_soon_threadsafe(_wake, tickets)
+        except RuntimeError:
+            # The loop was closed while its tasks waited: nobody is left to be told.
+            pass
+
+
+def _wake(tickets: list[Ticket]) -> None:
+    for ticket in tickets:
+        future = ticket.waiter
+        if future.done():
+            continue
+        if ticket.error is not None:
+            future.set_exception(ticket.error)
+        else:
+            future.set_result(None)
+
+
+_tellers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Teller]" = WeakKeyDictionary()
+
+
+async def wait_durable(writer: Writer, head: bytes, tail: bytes) -> None:
+    """Return when the line survives a power cut; StoreError when that cannot be promised."""
+    loop = asyncio.get_running_loop()
+    teller = _tellers.get(loop)
+    if teller is None:
+        teller = _tellers[loop] = _Teller(loop)
+    future = loop.create_future()
+    ticket = Ticket()
+    ticket.waiter = future
+    writer.ask_durable(head, tail, ticket, teller.tell)
+    await future

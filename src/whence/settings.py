@@ -1,0 +1,85 @@
+"""Where things live and what is on: a path given, the environment, `whence.toml`.
+
+Read when used, never at import. A log's folder is, in this order: the path given, `WHENCE_DIR`,
+`dir` in `./whence.toml` or in one of a parent folder, `./.whence`.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+FOLDER_NAME = ".whence"
+FILE_NAME = "whence.toml"
+
+Durability = Literal["os", "disk"]
+
+
+class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[journal]`: how lines are kept and who may read them."""
+
+    durability: Durability = "os"
+    segment_bytes: Annotated[int, msgspec.Meta(ge=4096)] = 256 * 1024 * 1024
+    group: str | None = None
+
+
+class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[redaction]`: which secrets are replaced before anything is written."""
+
+    enabled: bool = True
+    keys: tuple[str, ...] = ()
+    patterns: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `whence.toml` may say. Tables of other rooms are kept for them in `others`."""
+
+    dir: str | None = None
+    journal: JournalSettings = JournalSettings()
+    redaction: RedactionSettings = RedactionSettings()
+    others: dict[str, Any] = {}
+
+
+def find_folder(
+    path: str | os.PathLike[str] | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    start: Path | None = None,
+) -> Path:
+    """The folder of the log that is meant, whether or not it exists. Raises ValueError for bad TOML."""
+    if path is not None:
+        return Path(path).absolute()
+    named = environment.get("WHENCE_DIR")
+    if named:
+        return Path(named).absolute()
+    here = (start or Path.cwd()).absolute()
+    for folder in (here, *here.parents):
+        file = folder / FILE_NAME
+        if file.is_file():
+            return folder / (read_file(file).dir or FOLDER_NAME)
+    return here / FOLDER_NAME
+
+
+def load(folder: Path) -> Settings:
+    """Read the settings of a log: its own `whence.toml`, else the one beside its folder."""
+    for file in (folder / FILE_NAME, folder.parent / FILE_NAME):
+        if file.is_file():
+            return read_file(file)
+    return Settings()
+
+
+def read_file(file: Path) -> Settings:
+    """Read one `whence.toml`; ValueError says what in it is wrong."""
+    try:
+        tables = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ValueError(f"cannot read {file}: {error}") from error
+    known = {name: tables.pop(name) for name in ("dir", "journal", "redaction") if name in tables}
+    try:
+        return msgspec.convert({**known, "others": tables}, Settings)
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{file}: {error}") from error
