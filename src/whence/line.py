@@ -23,7 +23,7 @@ INLINE_BYTES_MAX = 64 * 1024
 DEPTH_MAX = 100
 """Payloads are written no deeper than this, so that every reader's stack can decode them."""
 
-_SMALLEST_SEALABLE = 13
+SEALABLE_BYTES_MIN = 13
 """The payload size from which a line is at least as long as its sealed entry."""
 
 _START = b'{"id":"'
@@ -52,7 +52,7 @@ def encode_event(event: Event) -> bytes:
 
 def line_padding(payload_length: int) -> bytes:
     """The spaces that end a line, so that its sealed entry fits over it when it is erased."""
-    return b" " * (_SMALLEST_SEALABLE - payload_length)
+    return b" " * (SEALABLE_BYTES_MIN - payload_length)
 
 
 def encode_head(head: Head) -> bytes:

@@ -53,11 +53,13 @@ class Line:
 
     __slots__ = ("head", "tail", "ticket", "whole")
 
-    def __init__(self, head: bytes, tail: bytes, ticket: Ticket | None) -> None:
+    def __init__(
+        self, head: bytes, tail: bytes, ticket: Ticket | None, whole: bytes = b""
+    ) -> None:
         self.head = head
         self.tail = tail
         self.ticket = ticket
-        self.whole = b""
+        self.whole = whole
 
 
 MakeOwn = Callable[[str, dict[str, Any]], tuple[bytes, bytes]]
@@ -121,26 +123,32 @@ class Writer:
         self._group = GroupSync(self)
         self._async = AsyncSync(self._group)
 
-    def append(self, head: bytes, tail: bytes, time_ns: int) -> None:
+    def append(self, head: bytes, salt: bytes, payload: bytes, end: bytes, time_ns: int) -> None:
         """Hand one line to the operating system, or to the thread that is writing just now.
 
-        Never raises for what the world refuses: the line is counted as lost and shows as a gap.
+        The line is `head`, the writer's part, `salt`, `payload` and `end`. Never raises for what
+        the world refuses: the line is then counted as lost and shows as a gap.
         """
         queue = self._queue
         if self._lock.acquire(False):
             try:
                 if self._is_busy or queue:
-                    queue.append(Line(head, tail, None))
+                    queue.append(Line(head, salt + payload + end, None))
                 else:
                     self._is_busy = True
                     try:
-                        self._append_now(head, tail, time_ns)
+                        if not self._checked_ns <= time_ns < self._check_due_ns or self._room < 0:
+                            self._check()
+                        n = self._n
+                        self._n = n + 1
+                        line = b"%b%b%d%b%b%b" % (head, self._mark, n, salt, payload, end)
+                        self._write_now(line)
                     finally:
                         self._is_busy = False
             finally:
                 self._lock.release()
         else:
-            queue.append(Line(head, tail, None))
+            queue.append(Line(head, salt + payload + end, None))
         if queue:
             self._combine()
 
@@ -216,12 +224,7 @@ class Writer:
 
     # -- what follows holds the lock ------------------------------------------------------------
 
-    def _append_now(self, head: bytes, tail: bytes, time_ns: int) -> None:
-        if not self._checked_ns <= time_ns < self._check_due_ns or self._room < 0:
-            self._check()
-        n = self._n
-        self._n = n + 1
-        line = b"%b%b%d%b" % (head, self._mark, n, tail)
+    def _write_now(self, line: bytes) -> None:
         self._room -= len(line)
         if self._fd is None or self._is_torn:
             self._put([line])
@@ -235,9 +238,7 @@ class Writer:
         except BaseException:
             # Interrupted where it is not known whether the line was taken. Written again with the
             # same count and bytes it is still one event to every reader.
-            again = Line(head, tail, None)
-            again.whole = line
-            self._queue.insert(0, again)
+            self._queue.insert(0, Line(b"", b"", None, line))
             raise
         else:
             if written != len(line):

@@ -6,14 +6,24 @@ Each log has one context variable, so threads, asyncio tasks and executors each 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import NamedTuple
+
+from whence.recorder.envelope import quote
 
 
-class Cause(NamedTuple):
-    """The event that what is recorded now comes from, and its root where that is known."""
+class Cause:
+    """The event that what is recorded now comes from, and its root where that is known.
 
-    parent: str
-    trace: str | None
+    `text` is both as they stand in an envelope.
+    """
+
+    __slots__ = ("parent", "text", "trace")
+
+    def __init__(self, parent: str, trace: str | None) -> None:
+        self.parent = parent
+        self.trace = trace
+        self.text = f',"parent":{quote(parent)}'
+        if trace is not None:
+            self.text += f',"trace":{quote(trace)}'
 
 
 CauseVar = ContextVar[Cause | None]

@@ -6,7 +6,6 @@ Recording never raises into the program it watches, save for plain misuse and fo
 """
 
 import atexit
-import base64
 import os
 import sys
 import time
@@ -17,28 +16,32 @@ from pathlib import Path
 from typing import Any
 
 from whence.errors import StoreError
-from whence.event import OWN, Head, Status, check_status, check_text, format_second
+from whence.event import OWN, Status, check_text, format_second, format_time
 from whence.journal.blobs import write_blob
 from whence.journal.disk import Disk
 from whence.journal.writer import Layout, Writer
-from whence.line import ENVELOPE_BYTES_MAX, INLINE_BYTES_MAX, commitment, encode_head, line_padding
-from whence.query import clean_target
+from whence.line import (
+    ENVELOPE_BYTES_MAX,
+    INLINE_BYTES_MAX,
+    SEALABLE_BYTES_MIN,
+    commitment,
+    line_padding,
+)
 from whence.recorder.context import Cause, caused_by, make_variable
+from whence.recorder.envelope import Names, write_extras
 from whence.recorder.host import describe_host
-from whence.recorder.ids import IdMaker
+from whence.recorder.ids import IdMaker, salt_of
 from whence.recorder.payload import Payloads
 from whence.recorder.receipt import Receipt
 from whence.recorder.span import Span
 from whence.settings import Durability
 
 _NS_PER_S = 1_000_000_000
-_SALT_BYTES = 18
-_SALTS_AT_ONCE = 256
-_NAMES_MAX = 20_000
 _WRITER_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
-# `,"w":"…","n":…` at its longest.
-_WRITER_PART_BYTES = 50
+# What is left for the envelope's head beside `,"w":"…","n":…` at its longest.
+_HEAD_BYTES_MAX = ENVELOPE_BYTES_MAX - 50
 _EMPTY = b"{}"
+_END = b"}\n"
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
 
@@ -60,22 +63,21 @@ class Recorder:
         self.folder = folder
         self.clock = clock
         self.cause_variable = make_variable()
+        self._cause = self.cause_variable.get
         self._durability = durability
         self._encode = (payloads or Payloads()).encode
         self._layout = layout
         self._disk = disk or Disk()
         self._random = random
-        self._second = (0, "")
-        # What has been checked once: primitives, types and agents; targets as they are stored.
-        self._names: set[str | None] = {None}
-        self._targets: dict[str | None, str | None] = {None: None}
+        self._names = Names()
+        # The second that a time was last written for: its digits, and its text.
+        self._second = ("none yet", "")
         self._start()
         _recorders.add(self)
 
     def _start(self) -> None:
         """Begin as a writer of our own: at the start, and again in a forked child."""
         self.make_id = IdMaker(self._random).make
-        self._salts: list[bytes] = []
         self._writer = Writer(
             self.folder,
             "".join(_WRITER_ALPHABET[byte % 36] for byte in self._random(12)),
@@ -85,6 +87,7 @@ class Recorder:
             disk=self._disk,
             about=describe_host,
         )
+        self._append = self._writer.append
 
     @property
     def lost(self) -> int:
@@ -116,31 +119,52 @@ class Recorder:
         one exception, which is other threads recording at the same moment.
         """
         now = self.clock()
-        event_id = self.make_id(now)
-        head, tail, receipt = self._line(
-            event_id, now, primitive, type, agent, target, self._cause_of(parent),
-            status, duration, links, data, private,
-        )  # fmt: skip
-        self._keep(head, tail, now, durability or self._durability, wait)
-        return receipt or event_id
+        event_id, salt = self.make_id(now)
+        names = self._names.get((primitive, type, agent, target)) or self._names.write(
+            primitive, type, agent, target
+        )
+        cause = self._cause() if parent is None else self._cause_of(parent)
+        extras = ""
+        if status is not None or duration is not None or links or private:
+            extras = write_extras(status, duration, links, private)
+        head = self._head(event_id, now, names, cause, extras)
+        payload = _EMPTY if data is None else self._encode(data)
+        if private or wait or (durability or self._durability) != "os":
+            self._keep(head, salt, payload, private, durability or self._durability)
+            return Receipt(event_id, salt_of(salt), payload) if private else event_id
+        if SEALABLE_BYTES_MIN <= len(payload) <= INLINE_BYTES_MAX:
+            self._append(head, salt, payload, _END, now)
+        else:
+            self._append_unusual(head, salt, payload, now)
+        return event_id
 
-    async def emit_async(self, primitive: str, type: str, **fields: Any) -> str:
+    async def emit_async(
+        self,
+        primitive: str,
+        type: str,
+        *,
+        agent: str | None = None,
+        target: str | None = None,
+        data: Any = None,
+        parent: str | None = None,
+        links: Iterable[str] = (),
+        status: Status | None = None,
+        duration: int | None = None,
+        private: bool = False,
+    ) -> str:
         """As `emit` with durability `disk`, for event loops: tasks that wait share each sync."""
         from whence.recorder.loops import wait_durable
 
         now = self.clock()
-        event_id = self.make_id(now)
-        head, tail, receipt = self._line(
-            event_id, now, primitive, type, fields.pop("agent", None), fields.pop("target", None),
-            self._cause_of(fields.pop("parent", None)), fields.pop("status", None),
-            fields.pop("duration", None), fields.pop("links", ()), fields.pop("data", None),
-            fields.pop("private", False),
-        )  # fmt: skip
-        if fields:
-            raise TypeError(f"emit_async got unknown {', '.join(fields)}")
-        if head:
-            await wait_durable(self._writer, head, tail)
-        return receipt or event_id
+        event_id, salt = self.make_id(now)
+        names = self._names.write(primitive, type, agent, target)
+        cause = self._cause() if parent is None else self._cause_of(parent)
+        head = self._head(
+            event_id, now, names, cause, write_extras(status, duration, links, private)
+        )
+        payload = _EMPTY if data is None else self._encode(data)
+        await wait_durable(self._writer, head, self._tail(salt, payload, private))
+        return Receipt(event_id, salt_of(salt), payload) if private else event_id
 
     def span(
         self,
@@ -162,7 +186,13 @@ class Recorder:
             values["component"] = component
         if input is not None:
             values["input"] = input
-        return Span(self, name, agent=agent, target=target, links=tuple(links), data=values)
+        primitive, dot, type = name.partition(".")
+        if not dot:
+            primitive, type = "span", name
+        names = self._names.get((primitive, type, agent, target)) or self._names.write(
+            primitive, type, agent, target
+        )
+        return Span(self, names, tuple(links), values)
 
     def cause(self, event_id: str) -> AbstractContextManager[None]:
         """Have everything recorded inside the block name `event_id` as its cause."""
@@ -170,31 +200,8 @@ class Recorder:
 
     def current_cause(self) -> str | None:
         """The id that an event recorded here and now would name as its cause."""
-        cause = self.cause_variable.get()
+        cause = self._cause()
         return cause.parent if cause else None
-
-    def write_span(
-        self,
-        event_id: str,
-        time_ns: int,
-        name: str,
-        cause: Cause | None,
-        agent: str | None,
-        target: str | None,
-        status: Status,
-        duration: int,
-        links: tuple[str, ...],
-        data: dict[str, Any],
-    ) -> None:
-        """Record a span that has ended."""
-        primitive, dot, type = name.partition(".")
-        if not dot:
-            primitive, type = "span", name
-        head, tail, _ = self._line(
-            event_id, time_ns, primitive, type, agent, target, cause, status, duration, links,
-            data, False,
-        )  # fmt: skip
-        self._keep(head, tail, self.clock(), self._durability, False)
 
     def close(self) -> None:
         """Write what is left and say goodbye, so that a missing goodbye means a crash."""
@@ -205,130 +212,96 @@ class Recorder:
         self._writer.abandon()
         self._start()
 
-    def _keep(self, head: bytes, tail: bytes, now: int, durability: str, wait: bool) -> None:
-        if not head:
-            return
-        if durability == "os":
-            if wait:
-                self._writer.append_waiting(head, tail)
-            else:
-                self._writer.append(head, tail, now)
-        elif durability == "disk":
-            self._writer.append_durable(head, tail)
-        else:
-            raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
-
-    def _cause_of(self, parent: str | None) -> Cause | None:
-        cause = self.cause_variable.get()
-        if parent is None or (cause is not None and cause.parent == parent):
+    def _cause_of(self, parent: str) -> Cause:
+        cause = self._cause()
+        if cause is not None and cause.parent == parent:
             return cause
         return Cause(check_text("parent", parent), None)
 
-    def _line(
+    def _head(
+        self, event_id: str, now: int, names: str, cause: Cause | None, extras: str
+    ) -> bytes:
+        """The envelope up to the writer's part, as `whence.line` would encode it."""
+        digits = str(now)
+        second = self._second
+        if digits[:-9] != second[0]:
+            second = self._next_second(now, digits[:-9])
+        head = (
+            f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}'
+            f"{cause.text if cause is not None else ''}{extras}"
+        ).encode()
+        if len(head) > _HEAD_BYTES_MAX:
+            raise ValueError(f"envelope has {len(head)} bytes, want at most {_HEAD_BYTES_MAX}")
+        return head
+
+    def _next_second(self, now: int, digits: str) -> tuple[str, str]:
+        if now < _NS_PER_S:
+            # A clock that far back: nine digits are not all there, so nothing is kept.
+            return "", format_time(now)[: -len(str(now)[-9:]) - 1]
+        self._second = second = (digits, format_second(now // _NS_PER_S))
+        return second
+
+    def _tail(self, salt: bytes, payload: bytes, private: bool) -> bytes:
+        """What follows the writer's part: salt and payload, or the commitment in their place."""
+        if private:
+            return b',"commit":"%b"}\n' % commitment(salt_of(salt), payload).encode()
+        if len(payload) > INLINE_BYTES_MAX:
+            return self._to_blob(salt_of(salt), payload)
+        return b"%b%b}%b\n" % (salt, payload, line_padding(len(payload)))
+
+    def _to_blob(self, salt: str, payload: bytes) -> bytes:
+        modes = (self._layout.folder_mode, self._layout.file_mode)
+        commit = write_blob(self.folder, self._disk, salt, payload, modes)
+        return b',"commit":"%b","blob":%d}\n' % (commit.encode(), len(payload))
+
+    def _append_unusual(self, head: bytes, salt: bytes, payload: bytes, now: int) -> None:
+        """Append a line whose payload is so short that it is padded, or so long that it is apart."""
+        try:
+            self._append(head, self._tail(salt, payload, False), b"", b"", now)
+        except StoreError as error:
+            self._writer.lose(str(error))
+
+    def _keep(
+        self, head: bytes, salt: bytes, payload: bytes, private: bool, durability: str
+    ) -> None:
+        """Append a line and wait until the promise asked for holds."""
+        if durability == "disk":
+            self._writer.append_durable(head, self._tail(salt, payload, private))
+        elif durability == "os":
+            try:
+                self._writer.append_waiting(head, self._tail(salt, payload, private))
+            except StoreError as error:
+                self._writer.lose(str(error))
+        else:
+            raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
+
+    def write_span(
         self,
         event_id: str,
-        now: int,
-        primitive: str,
-        type: str,
-        agent: str | None,
-        target: str | None,
+        salt: bytes,
+        time_ns: int,
+        names: str,
         cause: Cause | None,
-        status: Status | None,
-        duration: int | None,
-        links: Iterable[str],
-        data: Any,
-        private: bool,
-    ) -> tuple[bytes, bytes, Receipt | None]:
-        """Make the two halves of a line; an empty head where it could not be made and was counted."""
-        names = self._names
-        if primitive not in names or type not in names or agent not in names:
-            self._check_names(primitive=primitive, type=type, agent=agent)
-        try:
-            stored_target = self._targets[target]
-        except (KeyError, TypeError):
-            stored_target = self._check_target(target)
-        if status is not None:
-            check_status(status)
-        second = now // _NS_PER_S
-        known = self._second
-        if second != known[0]:
-            self._second = known = (second, format_second(second))
-        head = encode_head(
-            Head(
-                id=event_id,
-                time=f"{known[1]}{now - second * _NS_PER_S:09d}Z",
-                primitive=primitive,
-                type=type,
-                agent=agent,
-                target=stored_target,
-                parent=cause.parent if cause else None,
-                trace=cause.trace if cause else None,
-                status=status,
-                duration=duration,
-                links=_check_links(links) if links else (),
-                private=private,
-            )
-        )
-        if len(head) > ENVELOPE_BYTES_MAX - _WRITER_PART_BYTES:
-            raise ValueError(f"envelope has {len(head)} bytes, want at most {ENVELOPE_BYTES_MAX}")
-        payload = _EMPTY if data is None else self._encode(data)
-        try:
-            salt = self._salts.pop()
-        except IndexError:
-            salt = self._more_salts()
-        if private:
-            receipt = Receipt(event_id, salt.decode(), payload)
-            return head, b',"commit":"%b"}\n' % _commit(salt, payload), receipt
-        size = len(payload)
-        if size > INLINE_BYTES_MAX:
-            return self._to_blob(head, salt, payload)
-        padding = line_padding(size) if size < 13 else b""
-        return head, b',"salt":"%b","data":%b}%b\n' % (salt, payload, padding), None
-
-    def _to_blob(self, head: bytes, salt: bytes, payload: bytes) -> tuple[bytes, bytes, None]:
-        modes = (self._layout.folder_mode, self._layout.file_mode)
-        try:
-            commit = write_blob(self.folder, self._disk, salt.decode(), payload, modes)
-        except StoreError as error:
-            if self._durability == "disk":
-                raise
-            self._writer.lose(str(error))
-            return b"", b"", None
-        return head, b',"commit":"%b","blob":%d}\n' % (commit.encode(), len(payload)), None
+        extras: str,
+        data: dict[str, Any],
+    ) -> None:
+        """Record a span that has ended."""
+        head = self._head(event_id, time_ns, names, cause, extras)
+        payload = self._encode(data)
+        now = self.clock()
+        if self._durability != "os":
+            self._keep(head, salt, payload, False, self._durability)
+        elif SEALABLE_BYTES_MIN <= len(payload) <= INLINE_BYTES_MAX:
+            self._append(head, salt, payload, _END, now)
+        else:
+            self._append_unusual(head, salt, payload, now)
 
     def _make_own(self, type: str, data: dict[str, Any]) -> tuple[bytes, bytes]:
         now = self.clock()
-        head, tail, _ = self._line(
-            self.make_id(now), now, OWN, type, None, None, None, None, None, (), data, False
-        )
-        return head, tail
-
-    def _more_salts(self) -> bytes:
-        block = base64.urlsafe_b64encode(self._random(_SALT_BYTES * _SALTS_AT_ONCE))
-        self._salts.extend([block[at : at + 24] for at in range(24, len(block), 24)])
-        return block[:24]
-
-    def _check_names(self, **names: str | None) -> None:
-        if len(self._names) > _NAMES_MAX:
-            self._names = {None}
-        for field, name in names.items():
-            if name is not None or field != "agent":
-                self._names.add(check_text(field, name))
-
-    def _check_target(self, target: str | None) -> str:
-        if len(self._targets) > _NAMES_MAX:
-            self._targets = {None: None}
-        stored = clean_target(check_text("target", target))
-        self._targets[target] = stored
-        return stored
-
-
-def _check_links(links: Iterable[str]) -> tuple[str, ...]:
-    return tuple(check_text("link", link) for link in links)
-
-
-def _commit(salt: bytes, payload: bytes) -> bytes:
-    return commitment(salt.decode(), payload).encode()
+        event_id, salt = self.make_id(now)
+        names = self._names.write(OWN, type, None, None)
+        head = self._head(event_id, now, names, None, "")
+        return head, self._tail(salt, self._encode(data), False)
 
 
 def _close_all() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from whence.event import Status
 from whence.recorder.context import Cause
+from whence.recorder.envelope import write_extras
 
 if TYPE_CHECKING:
     from whence.recorder.recorder import Recorder
@@ -21,24 +22,15 @@ class Span:
     """
 
     __slots__ = (
-        "_agent", "_data", "_links", "_name", "_recorder", "_start_ns", "_status", "_target",
-        "_time_ns", "_token", "_cause", "id",
+        "_cause", "_data", "_links", "_names", "_recorder", "_salt", "_start_ns", "_status",
+        "_time_ns", "_token", "id",
     )  # fmt: skip
 
     def __init__(
-        self,
-        recorder: "Recorder",
-        name: str,
-        *,
-        agent: str | None,
-        target: str | None,
-        links: tuple[str, ...],
-        data: dict[str, Any],
+        self, recorder: "Recorder", names: str, links: tuple[str, ...], data: dict[str, Any]
     ) -> None:
         self._recorder = recorder
-        self._name = name
-        self._agent = agent
-        self._target = target
+        self._names = names
         self._links = links
         self._data = data
         self._status: Status = "success"
@@ -66,7 +58,8 @@ class Span:
     def __enter__(self) -> "Span":
         recorder = self._recorder
         self._time_ns = now = recorder.clock()
-        self.id = event_id = recorder.make_id(now)
+        event_id, self._salt = recorder.make_id(now)
+        self.id = event_id
         variable = recorder.cause_variable
         self._cause = cause = variable.get()
         # A root is the trace of what is below it; below a cause from elsewhere the root is open.
@@ -95,10 +88,10 @@ class Span:
         if error is not None:
             self._status = "error"
             self._data["error"] = describe_error(error)
+        extras = write_extras(self._status, duration, self._links, False)
         recorder.write_span(
-            self.id, self._time_ns, self._name, self._cause, self._agent, self._target,
-            self._status, duration, self._links, self._data,
-        )  # fmt: skip
+            self.id, self._salt, self._time_ns, self._names, self._cause, extras, self._data
+        )
 
 
 def describe_error(error: BaseException) -> dict[str, str]:

@@ -1,0 +1,60 @@
+"""Writes the parts of an envelope as text, exactly as `whence.line` would encode them.
+
+What many events share is written once and kept: a primitive, type, agent and target together.
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+from whence.event import Status, check_status, check_text
+from whence.query import clean_target
+
+_KEPT_MAX = 20_000
+
+_encode = msgspec.json.Encoder().encode
+
+
+def quote(text: str) -> str:
+    """Write text as JSON, with the escapes of a line."""
+    return _encode(text).decode()
+
+
+class Names:
+    """Writes and keeps `"primitive":…,"type":…,"agent":…,"target":…`."""
+
+    def __init__(self) -> None:
+        self._kept: dict[tuple[str, str, str | None, str | None], str] = {}
+        self.get = self._kept.get
+
+    def write(self, primitive: str, type: str, agent: str | None, target: str | None) -> str:
+        """Check the four and write them; TypeError or ValueError for what cannot stand there."""
+        text = (
+            f'"primitive":{quote(check_text("primitive", primitive))}'
+            f',"type":{quote(check_text("type", type))}'
+        )
+        if agent is not None:
+            text += f',"agent":{quote(check_text("agent", agent))}'
+        if target is not None:
+            text += f',"target":{quote(clean_target(check_text("target", target)))}'
+        if len(self._kept) >= _KEPT_MAX:
+            self._kept.clear()
+        self._kept[primitive, type, agent, target] = text
+        return text
+
+
+def write_extras(
+    status: Status | None, duration: int | None, links: Iterable[str], private: bool
+) -> str:
+    """Write what only some events have: status, duration, links and the mark of a private one."""
+    text = ""
+    if status is not None:
+        text += f',"status":"{check_status(status)}"'
+    if duration is not None:
+        if not isinstance(duration, int):
+            raise TypeError(f"duration is {duration.__class__.__name__}, want int nanoseconds")
+        text += f',"duration":{int(duration)}'
+    causes = [quote(check_text("link", link)) for link in links]
+    if causes:
+        text += f',"links":[{",".join(causes)}]'
+    return text + ',"private":true' if private else text
