@@ -1,0 +1,1 @@
+"""Questions to the log: time phrases, timelines, causes. Rules are pure; edges fetch."""
