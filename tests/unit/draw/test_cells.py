@@ -1,5 +1,6 @@
 """Terminal cells: text is measured, cut and filled as a terminal shows it, and made harmless."""
 
+import subprocess
 import sys
 import unicodedata
 
@@ -180,3 +181,15 @@ def test_every_harmful_character_becomes_something_visible() -> None:
 def test_harmful_text_is_shown_for_what_it_is(text: str, shown: str, shown_ascii: str) -> None:
     assert printable(text) == shown
     assert printable(text, ascii=True) == shown_ascii
+
+
+def test_common_text_is_drawn_without_loading_the_tables_of_widths() -> None:
+    """They take longer to load than most answers take to find."""
+    code = (
+        "import sys; from whence.draw import Column, table, tree;"
+        "list(tree(['naïve → text'], lambda _: [], str, max_width=8));"
+        "table([['new\\nline', '5µs']], [Column(title='a'), Column(title='b')], width=9);"
+        "sys.exit('wcwidth' in sys.modules)"
+    )
+
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
