@@ -1,0 +1,255 @@
+"""Secrets in payloads: which keys name one, which texts hold one, and what stands in their place.
+
+Two rules. A **key** is judged by its whole words: `token` in `access_token`, `apiKey`, `API-KEY`,
+not in `tokens_saved`. A **text** is judged by the shapes of known tokens (`shapes.py`) and by
+what carries a secret: authorization headers, URLs with a password, private keys, assignments.
+`docs/decisions/0010-redaction.md` tells what is covered and what is not.
+
+Nearly every text holds no secret and must be let go at the least cost, so `may_hold_secret` looks
+in two steps, neither of which lets through what `redact` would find:
+
+1. A secret is 13 token characters in a row, or stands behind a `:` or `=`, or is the whole text
+   (`Bearer …`). Most prose has none of these.
+2. Each shape has a head, a literal that gives it away. Letters are common, while the last
+   character of a head is rare (`ghp_`, `AKI`, `sk-ant-`), so one regular expression looks for the
+   heads from their ends: in the reversed text, spelled backwards.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cache
+
+from whence.recorder.shapes import SHAPES
+
+REDACTED = "[redacted]"
+SHORTEST = 13
+"""Texts of fewer characters are not searched: no token is shorter."""
+
+_TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.=+/~"
+RUNS = bytes(ord("x") if byte in _TOKEN_BYTES else ord(" ") for byte in range(256))
+"""A table for `bytes.translate`: token characters become `x`, all others a space."""
+RUN = b"x" * SHORTEST
+
+# Words that name a secret wherever they stand in a key, then pairs of words that do so together.
+_KEYS = """
+    token password passwords passwd passphrase passcode pwd secret secrets authorization
+    credential credentials creds cookie cookies jwt otp totp
+    apikey apitoken apisecret accesskey accesstoken authkey authtoken bearertoken clientsecret
+    csrftoken dbpassword idtoken oauthtoken pgpassword privatekey refreshtoken secretkey
+    securitytoken sessiontoken signingkey sshkey userpassword usertoken
+    access_key account_key api_key app_key auth_key client_key deploy_key encryption_key
+    license_key master_key private_key service_key shared_key signing_key ssh_key storage_key
+""".split()
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+_PEM = re.compile(
+    r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
+    r"(?=[\s\S]{0,400}?[\w.=+/~-]{13})[\s\S]*?(?:-----END[^\n\r]{0,100}?-----|\Z)",
+    re.ASCII,
+)
+_URL_PASSWORD = re.compile(r"://[^\s/@:]*:([^\s/@]+)@", re.ASCII)
+_CURL_USER = re.compile(
+    r"(?<!\S)(?:-u|--user)[ \t=]{0,5}[\"']?[^\s:\"']{0,64}:([^\s\"']+)", re.ASCII
+)
+_BEARER = re.compile(r"(?i:bearer)[ \t]+([\w.~+/=-]+)\Z", re.ASCII)
+# A word of prose may follow "basic"; a secret shows a digit, a sign or an inner capital.
+_SCHEME = re.compile(
+    r"\b(?i:bearer|basic)[ \t]+(?=.[a-z-]*[A-Z0-9_~+/=])([\w.~+/=-]{13,})", re.ASCII
+)
+_ASSIGNMENT = re.compile(
+    r"(?<![\w.-])([\w.-]{1,64})(?:\\{0,2}[\"'])?[ \t]{0,4}(?:=>|:=|[:=](?!=))[ \t]{0,4}", re.ASCII
+)
+_QUOTED = re.compile(r"(\\{0,2}[\"'])(.*?)(?:\1|\Z)", re.DOTALL)
+_BARE = re.compile(
+    r"(?:(?i:bearer|basic|token|digest|negotiate|apikey)[ \t]+)?([^\s\"'`,;&|<>(){}\[\]\\]+)",
+    re.ASCII,
+)
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?%?")
+
+
+class Redactor:
+    """Finds secrets and puts `[redacted]` in their place. Frozen: share it between threads.
+
+    `keys` names further keys, in any spelling (`vault_pin` also finds `vaultPin`). `patterns`
+    are further regular expressions for texts; where one has a group, only the first group is
+    replaced. They run over every text, so each costs the caller. `allow` lists keys and texts
+    that are never replaced.
+    """
+
+    def __init__(
+        self,
+        *,
+        keys: Iterable[str] = (),
+        patterns: Iterable[str | re.Pattern[str]] = (),
+        allow: Iterable[str] = (),
+    ) -> None:
+        named = [key.split("_") for key in _KEYS] + [split_words(key) for key in keys]
+        self._keys = frozenset(tuple(words) for words in named if words)
+        self._longest = max(len(words) for words in self._keys)
+        self._patterns = tuple(re.compile(pattern) for pattern in patterns)
+        self._allow = frozenset(allow)
+        self._allowed_keys = frozenset(tuple(split_words(text)) for text in self._allow)
+        self._find_head = _compile_heads(frozenset(words[-1] for words in self._keys)).search
+
+    def is_secret_key(self, key: str) -> bool:
+        """Tell whether the words of `key` name a secret, wherever in the key they stand."""
+        words = tuple(split_words(key))
+        return words not in self._allowed_keys and any(
+            words[start:end] in self._keys
+            for start in range(len(words))
+            for end in range(start + 1, start + 1 + self._longest)
+        )
+
+    def allows(self, text: str) -> bool:
+        """Tell whether `text` is one of those that are never replaced."""
+        return text in self._allow
+
+    def may_hold_secret(self, text: str) -> bool:
+        """Tell at little cost whether `redact` could change `text`. Some false alarms, no miss."""
+        if self._patterns:
+            return True
+        return (
+            len(text) >= SHORTEST
+            and (
+                text.encode("utf-8", "replace").translate(RUNS).find(RUN) >= 0
+                or ":" in text
+                or "=" in text
+                or text[0] in "Bb"
+            )
+            and self.has_head(text)
+        )
+
+    def has_head(self, text: str) -> bool:
+        """Tell whether a head is in `text`: the second half of `may_hold_secret`."""
+        return bool(self._patterns) or self._find_head(text[::-1]) is not None
+
+    def redact(self, text: str) -> str:
+        """Return `text` with `[redacted]` for each secret; the same object if there is none."""
+        if not self.may_hold_secret(text):
+            return text
+        spans = sorted(span for span in self._find(text) if text[slice(*span)] not in self._allow)
+        if not spans:
+            return text
+        pieces = []
+        done = 0
+        for start, end in spans:
+            if start >= done:
+                pieces += [text[done:start], REDACTED]
+            done = max(done, end)
+        return "".join([*pieces, text[done:]])
+
+    def _find(self, text: str) -> Iterator[tuple[int, int]]:
+        yield from self._find_shapes(text)
+        yield from self._find_assigned(text)
+        for pattern in (_PEM, _URL_PASSWORD, _SCHEME, *self._patterns):
+            for match in pattern.finditer(text):
+                yield match.span(1 if pattern.groups else 0)
+        if match := _BEARER.match(text):
+            yield match.span(1)
+        if "curl" in text:
+            for match in _CURL_USER.finditer(text):
+                yield match.span(1)
+
+    def _find_shapes(self, text: str) -> Iterator[tuple[int, int]]:
+        backwards = text[::-1]
+        ends = []
+        at = 0
+        while hit := self._find_head(backwards, at):
+            ends.append(len(text) - hit.start())
+            at = hit.start() + 1
+        done = 0
+        for end in reversed(ends):
+            # What lies inside a token already found is not looked at again: linear, whatever comes.
+            if end <= done:
+                continue
+            for lead, pattern in _shapes_by_last().get(text[end - 1], ()):
+                match = pattern.match(text, end - lead) if end >= lead else None
+                if match:
+                    yield match.span(pattern.groups)
+                    done = max(done, match.end())
+
+    def _find_assigned(self, text: str) -> Iterator[tuple[int, int]]:
+        done = 0
+        for match in _ASSIGNMENT.finditer(text):
+            if match.start() < done or not self._ends_in_secret(match[1]):
+                continue
+            name = match[1]
+            if quoted := _QUOTED.match(text, match.end()):
+                yield quoted.span(2)
+                done = quoted.end(2)
+            elif bare := _BARE.match(text, match.end()):
+                if _NUMBER.fullmatch(bare[1]):
+                    continue
+                # Prose and code also say `token: later` and `password=secret`.
+                surely = "-" in name or name.isupper() or name.lower() == "authorization"
+                if (
+                    surely
+                    or any(c.isdigit() for c in bare[1])
+                    or text[match.start() - 1 : match.start()] in ("?", "&")
+                ):
+                    yield bare.span(1)
+                    done = bare.end(1)
+
+    def _ends_in_secret(self, name: str) -> bool:
+        words = tuple(split_words(name))
+        return words not in self._allowed_keys and any(
+            words[-size:] in self._keys for size in range(1, self._longest + 1)
+        )
+
+
+def split_words(key: str) -> list[str]:
+    """List the words of `key` in lower case: `apiKey`, `API-KEY` and `api_key` are api and key."""
+    return [word.lower() for word in _WORD.findall(key)]
+
+
+@cache
+def _shapes_by_last() -> dict[str, list[tuple[int, re.Pattern[str]]]]:
+    """Sort the shapes by the last character of their head, each with the length up to there."""
+    shapes: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
+    for shape in SHAPES:
+        head = shape.head.removeprefix("^")
+        edge = "(?<![A-Za-z0-9])" if head != shape.head else ""
+        pattern = re.compile(edge + shape.before + re.escape(head) + shape.tail, re.ASCII)
+        shapes.setdefault(head[-1], []).append((shape.lead + len(head), pattern))
+    return shapes
+
+
+@cache
+def _compile_heads(words: frozenset[str]) -> re.Pattern[str]:
+    """Spell every head backwards in one expression; `words` end the names of assignments."""
+    ends = _spell_trie([[*word[::-1]] for word in words])
+    name = r"[:=]?[ \t]{0,4}(?:[\"']\\{0,2})?(?i:" + ends + ")"
+    heads = [
+        [*map(re.escape, shape.head.removeprefix("^")[::-1])]
+        + ([shape.seen] if shape.seen else [])
+        + (["(?![A-Za-z0-9])"] if shape.head[0] == "^" else [])
+        for shape in SHAPES
+    ]
+    heads += [
+        [*map(re.escape, "-----BEGIN"[::-1])],
+        ["@", r"[^\s@/]*//:"],
+        *(
+            [first, rf"(?<=[ \t](?i:{rest}){first})"]
+            for first in "Bb"
+            for rest in ("rerae", "cisa")
+        ),
+        [":", name],
+        ["=", name],
+        [":", r"[^\s:]{0,64}[ \t=]{0,5}(?:u-|resu--)"],
+    ]
+    return re.compile(_spell_trie(heads), re.ASCII)
+
+
+def _spell_trie(paths: list[list[str]]) -> str:
+    """Join `paths`, each a list of pieces of a regular expression, at what they have in common.
+
+    The engine rejects a character that begins no branch at once only if every branch begins
+    with a literal; a path that goes on where another ends adds nothing and is left out.
+    """
+    branches: dict[str, list[list[str]]] = {}
+    for path in sorted(paths):
+        if not path:
+            return ""
+        branches.setdefault(path[0], []).append(path[1:])
+    spelled = [first + _spell_trie(rests) for first, rests in branches.items()]
+    return spelled[0] if len(spelled) == 1 else f"(?:{'|'.join(spelled)})"
