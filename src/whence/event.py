@@ -4,9 +4,10 @@ The fields and their order are the table in `docs/reference/format.md`, "The lin
 """
 
 import json
+import re
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import msgspec
 
@@ -14,6 +15,7 @@ OWN = "whence"
 """The primitive under which Whence records its own housekeeping."""
 
 Status = Literal["success", "error", "blocked"]
+STATUSES: tuple[Status, ...] = ("success", "error", "blocked")
 
 ID_BYTES_MAX = 128
 NO_PAYLOAD = msgspec.Raw(b"")
@@ -22,6 +24,9 @@ NO_PAYLOAD = msgspec.Raw(b"")
 _TIME_LENGTH = len("2026-11-20T19:27:35.104233123Z")
 _NS_PER_S = 1_000_000_000
 _INT_DIGITS_MAX = 4_300
+_UUID7 = re.compile(
+    r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+).fullmatch
 
 
 class Head(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -88,12 +93,24 @@ def _parse_int(text: str) -> int | str:
 
 @lru_cache(maxsize=64)
 def format_second(second: int) -> str:
-    """Write whole seconds since 1970 as the first twenty characters of a time: `…T19:27:35.`."""
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S.").zfill(20)
+    """Write whole seconds since 1970 as the first twenty characters of a time: `…T19:27:35.`.
+
+    Raises:
+        ValueError: the year is not one of four digits, from 0001 to 9999.
+    """
+    try:
+        moment = datetime.fromtimestamp(second, UTC)
+    except (ValueError, OverflowError, OSError) as error:
+        raise ValueError(f"second {second} since 1970 is outside the years 1 to 9999") from error
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.").zfill(20)
 
 
 def format_time(ns: int) -> str:
-    """Write nanoseconds since 1970 as UTC text of fixed width, so that text order is time order."""
+    """Write nanoseconds since 1970 as UTC text of fixed width, so that text order is time order.
+
+    Raises:
+        ValueError: as for `format_second`.
+    """
     second, fraction = divmod(ns, _NS_PER_S)
     return f"{format_second(second)}{fraction:09d}Z"
 
@@ -116,16 +133,11 @@ def parse_time(text: str) -> int:
 
 def id_time_ms(event_id: str) -> int | None:
     """The creation time inside a UUIDv7, in milliseconds since 1970; None for other ids."""
-    if len(event_id) != 36 or event_id[14] != "7" or event_id[8] + event_id[13] != "--":
-        return None
-    try:
-        return int(event_id[:8] + event_id[9:13], 16)
-    except ValueError:
-        return None
+    return int(event_id[:8] + event_id[9:13], 16) if _UUID7(event_id) else None
 
 
 def check_text(name: str, value: object) -> str:
-    """Return `value` if it can stand in an envelope; TypeError or ValueError if not."""
+    """Return `value` as plain text that can stand in an envelope; TypeError or ValueError if not."""
     if not isinstance(value, str):
         raise TypeError(f"{name} is {type(value).__name__}, want str")
     if not value:
@@ -134,11 +146,15 @@ def check_text(name: str, value: object) -> str:
         value.encode()
     except UnicodeEncodeError as error:
         raise ValueError(f"{name} holds a lone surrogate") from error
-    return value
+    # A subclass, such as the receipt of a private event, would not be encoded as text.
+    return str.__str__(value)
 
 
 def check_status(value: object) -> Status | None:
-    """Return `value` if it is a status; ValueError if not."""
-    if value not in (None, "success", "error", "blocked"):
+    """Return `value` as a plain status if it is one; ValueError if not."""
+    for status in STATUSES:
+        if value == status:
+            return status
+    if value is not None:
         raise ValueError(f"status is {value!r}, want success, error or blocked")
-    return cast("Status | None", value)
+    return None

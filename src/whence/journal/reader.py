@@ -172,9 +172,7 @@ class Reader:
             except CorruptError as error:
                 yield error
 
-    def follow(
-        self, start: Cursor | None = None, *, poll_s: float = 0.1
-    ) -> Iterator[Entry | None]:
+    def follow(self, start: Cursor | None = None, *, poll_s: float = 0.1) -> Iterator[Entry | None]:
         """Read on from `start` (by default the end) as lines arrive; None when there is no news.
 
         All segments are watched, so a new day, a full segment and a late line in an old segment
@@ -293,4 +291,3 @@ def _first_event(raw: bytes) -> Event:
 def _order(name: str) -> tuple[str, int]:
     day, _, number = name.partition(".")
     return day, int(number)
-

@@ -34,6 +34,7 @@ _NS_PER_S = 1_000_000_000
 _NS_PER_DAY = 86_400 * _NS_PER_S
 _NS_PER_RETRY = _NS_PER_S // 10
 _TRIES = 4
+_CHECK_EVERY = 1024
 _MARK = b"#\n"
 
 _logger = logging.getLogger("whence")
@@ -53,9 +54,7 @@ class Line:
 
     __slots__ = ("head", "tail", "ticket", "whole")
 
-    def __init__(
-        self, head: bytes, tail: bytes, ticket: Ticket | None, whole: bytes = b""
-    ) -> None:
+    def __init__(self, head: bytes, tail: bytes, ticket: Ticket | None, whole: bytes = b"") -> None:
         self.head = head
         self.tail = tail
         self.ticket = ticket
@@ -71,6 +70,44 @@ class Writer:
 
     Opens nothing before the first line. In a forked child make a new one: `abandon` this one first.
     """
+
+    # More attributes than an instance dict shares its keys for: slots are what keeps them quick.
+    __slots__ = (
+        "_about",
+        "_announcement",
+        "_async",
+        "_bad",
+        "_check_due_n",
+        "_check_due_ns",
+        "_checked_ns",
+        "_clock",
+        "_disk",
+        "_fd",
+        "_folder_synced",
+        "_generation",
+        "_group",
+        "_is_announced",
+        "_is_busy",
+        "_is_closed",
+        "_is_failing",
+        "_is_torn",
+        "_is_volatile",
+        "_layout",
+        "_lock",
+        "_make_own",
+        "_mark",
+        "_n",
+        "_promises_disk",
+        "_queue",
+        "_reason",
+        "_retired",
+        "_segment",
+        "_unreported",
+        "_write",
+        "folder",
+        "lost",
+        "name",
+    )
 
     def __init__(
         self,
@@ -107,9 +144,10 @@ class Writer:
         self._announcement = b""
         self._is_announced = False
         self._is_torn = False
-        self._room = 0
+        # When to look again whether this is still the segment to write to: by time and by count.
         self._checked_ns = 0
         self._check_due_ns = 0
+        self._check_due_n = 0
         self._unreported = 0
         self._reason = ""
         self._is_failing = False
@@ -123,34 +161,60 @@ class Writer:
         self._group = GroupSync(self)
         self._async = AsyncSync(self._group)
 
-    def append(self, head: bytes, salt: bytes, payload: bytes, end: bytes, time_ns: int) -> None:
+    def append(self, head: bytes, salt: bytes, payload: bytes, time_ns: int) -> None:
         """Hand one line to the operating system, or to the thread that is writing just now.
 
-        The line is `head`, the writer's part, `salt`, `payload` and `end`. Never raises for what
-        the world refuses: the line is then counted as lost and shows as a gap.
+        `head` is the envelope up to the writer's part. Never raises for what the world refuses:
+        the line is then counted as lost and shows as a gap.
         """
         queue = self._queue
         if self._lock.acquire(False):
             try:
                 if self._is_busy or queue:
-                    queue.append(Line(head, salt + payload + end, None))
+                    queue.append(Line(head, _tail(salt, payload), None))
                 else:
+                    line = b""
                     self._is_busy = True
                     try:
-                        if not self._checked_ns <= time_ns < self._check_due_ns or self._room < 0:
-                            self._check()
                         n = self._n
+                        if n >= self._check_due_n or not (
+                            self._checked_ns <= time_ns < self._check_due_ns
+                        ):
+                            self._check()
+                            n = self._n
                         self._n = n + 1
-                        line = b"%b%b%d%b%b%b" % (head, self._mark, n, salt, payload, end)
-                        self._write_now(line)
+                        line = b'%b%b%d,"salt":"%b","data":%b}\n' % (
+                            head, self._mark, n, salt, payload,
+                        )  # fmt: skip
+                        if self._fd is None or self._is_torn:
+                            self._put([line])
+                            self._report_gap()
+                        else:
+                            written = self._write(self._fd, line)
+                            if written != len(line):
+                                self._finish(line)
+                    except OSError as error:
+                        self._is_torn = True
+                        self._note_failure(1, error.strerror or "write failed")
+                    except BaseException:
+                        # Interrupted where it is not known whether the line was taken. Written
+                        # again with the same count and bytes it is one event to every reader.
+                        if line:
+                            queue.insert(0, Line(b"", b"", None, line))
+                        raise
                     finally:
                         self._is_busy = False
             finally:
                 self._lock.release()
         else:
-            queue.append(Line(head, salt + payload + end, None))
+            queue.append(Line(head, _tail(salt, payload), None))
         if queue:
             self._combine()
+
+    def append_made(self, head: bytes, tail: bytes) -> None:
+        """As `append`, for a line whose part after the writer's is made already."""
+        self._queue.append(Line(head, tail, None))
+        self._combine()
 
     def append_waiting(self, head: bytes, tail: bytes) -> None:
         """As `append`, and return only when the line has left this process."""
@@ -224,26 +288,10 @@ class Writer:
 
     # -- what follows holds the lock ------------------------------------------------------------
 
-    def _write_now(self, line: bytes) -> None:
-        self._room -= len(line)
-        if self._fd is None or self._is_torn:
-            self._put([line])
-            self._report_gap()
-            return
-        try:
-            written = self._write(self._fd, line)
-        except OSError as error:
-            self._is_torn = True
-            self._note_failure(1, error.strerror or "write failed")
-        except BaseException:
-            # Interrupted where it is not known whether the line was taken. Written again with the
-            # same count and bytes it is still one event to every reader.
-            self._queue.insert(0, Line(b"", b"", None, line))
-            raise
-        else:
-            if written != len(line):
-                self._is_torn = True
-                self._put([line])
+    def _finish(self, line: bytes) -> None:
+        """Write a line again of which the system took a part."""
+        self._is_torn = True
+        self._put([line])
 
     def _drain(self) -> None:
         """Write all that is queued. Lines leave the queue only when their write has returned."""
@@ -269,7 +317,6 @@ class Writer:
     def _number(self, line: Line) -> None:
         n = self._n
         whole = b"%b%b%d%b" % (line.head, self._mark, n, line.tail)
-        self._room -= len(whole)
         # No call stands between these two, so no interrupt can come between them either.
         self._n = n + 1
         line.whole = whole
@@ -290,7 +337,7 @@ class Writer:
                     raise OSError(0, self._reason or "no segment is open")
                 written = self._write(self._fd, mark + b"".join(lines[kept:])) - len(mark)
             except InterruptedError as error:
-                reason, tries = error.strerror, tries + 1
+                reason, tries = error.strerror or "interrupted", tries + 1
                 continue
             except OSError as error:
                 # What was taken of the line, if anything, is a fragment; the mark ends it.
@@ -338,14 +385,17 @@ class Writer:
             _logger.warning("cannot record to %s: %s; counting what is lost", self.folder, reason)
 
     def _check_if_due(self) -> None:
-        if not self._checked_ns <= self._clock() < self._check_due_ns or self._room < 0:
+        if self._n >= self._check_due_n or not (
+            self._checked_ns <= self._clock() < self._check_due_ns
+        ):
             self._check()
 
     def _check(self) -> None:
-        """Look about once a second whether this is still the segment to write to."""
+        """Look whether this is still the segment to write to: once a second, and now and then."""
         now = self._clock()
         self._checked_ns = now
         self._check_due_ns = min(now + _NS_PER_S, (now // _NS_PER_DAY + 1) * _NS_PER_DAY)
+        self._check_due_n = self._n + _CHECK_EVERY
         if self._is_closed:
             return self._refuse("the log is closed")
         try:
@@ -363,7 +413,6 @@ class Writer:
         else:
             # The present segment goes on in use: better there than nowhere.
             self._check_due_ns = self._checked_ns + _NS_PER_RETRY
-            self._room = self._layout.segment_bytes
 
     def _report_gap(self) -> None:
         """Record how many events were lost, once writing works again."""
@@ -384,12 +433,8 @@ class Writer:
         mine = self._disk.fstat(self._fd)
         if at_path is None or (at_path.st_ino, at_path.st_dev) != (mine.st_ino, mine.st_dev):
             self._move_on("it lost its name", None)
-        elif day != current.day:
+        elif day != current.day or mine.st_size >= self._layout.segment_bytes:
             self._open_segment(self._latest(day))
-        elif mine.st_size >= self._layout.segment_bytes:
-            self._open_segment(self._latest(day))
-        else:
-            self._room = self._layout.segment_bytes - mine.st_size
 
     def _latest(self, day: str) -> SegmentName:
         """The day's newest segment that has room, or the name of the next one."""
@@ -412,7 +457,8 @@ class Writer:
         try:
             self._open_segment(max(left, self._latest(left.day)).next_number())
         except (OSError, StoreError) as error:
-            return self._refuse(str(getattr(error, "strerror", None) or error))
+            self._refuse(str(getattr(error, "strerror", None) or error))
+            return
         reason = problem.strerror if problem is not None else None
         self._put_own("segment.left", {"segment": str(left), "why": why, "reason": reason})
 
@@ -431,7 +477,6 @@ class Writer:
         self._fd, self._segment = fd, name
         self._generation += 1
         self._is_torn = False
-        self._room = layout.segment_bytes - disk.fstat(fd).st_size
 
     def _share(self, change_owner: Callable[[Path, int, int], None], path: Path) -> None:
         if self._layout.group is None:
@@ -510,3 +555,7 @@ class Writer:
         if self._folder_synced != generation:
             self._disk.sync_folder(journal_folder(self.folder))
             self._folder_synced = generation
+
+
+def _tail(salt: bytes, payload: bytes) -> bytes:
+    return b',"salt":"%b","data":%b}\n' % (salt, payload)

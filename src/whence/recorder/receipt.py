@@ -1,5 +1,7 @@
 """What the caller of a private event gets: the only copy of what was committed to."""
 
+from typing import Self
+
 from whence.event import Event
 from whence.line import commitment
 
@@ -16,7 +18,8 @@ class Receipt(str):
     salt: str
     payload: bytes
 
-    def __new__(cls, event_id: str, salt: str, payload: bytes) -> "Receipt":
+    def __new__(cls, event_id: str, salt: str, payload: bytes) -> Self:
+        """Hold on to what the event says beside its id."""
         receipt = super().__new__(cls, event_id)
         receipt.salt = salt
         receipt.payload = payload

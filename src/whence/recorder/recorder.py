@@ -10,7 +10,7 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,13 @@ from whence.journal.writer import Layout, Writer
 from whence.line import (
     ENVELOPE_BYTES_MAX,
     INLINE_BYTES_MAX,
-    SEALABLE_BYTES_MIN,
     commitment,
     line_padding,
 )
 from whence.recorder.context import Cause, caused_by, make_variable
 from whence.recorder.envelope import Names, write_extras
 from whence.recorder.host import describe_host
-from whence.recorder.ids import IdMaker, salt_of
+from whence.recorder.ids import IdMaker
 from whence.recorder.payload import Payloads
 from whence.recorder.receipt import Receipt
 from whence.recorder.span import Span
@@ -41,7 +40,6 @@ _WRITER_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 # What is left for the envelope's head beside `,"w":"…","n":…` at its longest.
 _HEAD_BYTES_MAX = ENVELOPE_BYTES_MAX - 50
 _EMPTY = b"{}"
-_END = b"}\n"
 
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
 
@@ -65,6 +63,7 @@ class Recorder:
         self.cause_variable = make_variable()
         self._cause = self.cause_variable.get
         self._durability = durability
+        self._is_plain = durability == "os"
         self._encode = (payloads or Payloads()).encode
         self._layout = layout
         self._disk = disk or Disk()
@@ -103,7 +102,7 @@ class Recorder:
         target: str | None = None,
         data: Any = None,
         parent: str | None = None,
-        links: Iterable[str] = (),
+        links: Collection[str] = (),
         status: Status | None = None,
         duration: int | None = None,
         private: bool = False,
@@ -127,15 +126,29 @@ class Recorder:
         extras = ""
         if status is not None or duration is not None or links or private:
             extras = write_extras(status, duration, links, private)
-        head = self._head(event_id, now, names, cause, extras)
+        if private or wait or durability is not None:
+            payload = self._payload(data)
+            head = self._head(event_id, now, names, cause, extras)
+            self._keep(head, salt, payload, private, durability or self._durability, wait)
+            return Receipt(event_id, salt.decode(), payload) if private else event_id
+        # From here on as in `record`: its call and `_head`'s would cost every event a tenth.
+        digits = str(now)
+        second = self._second
+        if digits[:-9] != second[0]:
+            second = self._next_second(now, digits[:-9])
+        head = (
+            f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}'
+            f"{cause.text if cause is not None else ''}{extras}"
+        ).encode()
         payload = _EMPTY if data is None else self._encode(data)
-        if private or wait or (durability or self._durability) != "os":
-            self._keep(head, salt, payload, private, durability or self._durability)
-            return Receipt(event_id, salt_of(salt), payload) if private else event_id
-        if SEALABLE_BYTES_MIN <= len(payload) <= INLINE_BYTES_MAX:
-            self._append(head, salt, payload, _END, now)
+        if (
+            self._is_plain
+            and 13 <= len(payload) <= INLINE_BYTES_MAX
+            and len(head) < _HEAD_BYTES_MAX
+        ):
+            self._append(head, salt, payload, now)
         else:
-            self._append_unusual(head, salt, payload, now)
+            self._keep(head, salt, payload, False, self._durability, False)
         return event_id
 
     async def emit_async(
@@ -147,7 +160,7 @@ class Recorder:
         target: str | None = None,
         data: Any = None,
         parent: str | None = None,
-        links: Iterable[str] = (),
+        links: Collection[str] = (),
         status: Status | None = None,
         duration: int | None = None,
         private: bool = False,
@@ -162,9 +175,9 @@ class Recorder:
         head = self._head(
             event_id, now, names, cause, write_extras(status, duration, links, private)
         )
-        payload = _EMPTY if data is None else self._encode(data)
+        payload = self._payload(data)
         await wait_durable(self._writer, head, self._tail(salt, payload, private))
-        return Receipt(event_id, salt_of(salt), payload) if private else event_id
+        return Receipt(event_id, salt.decode(), payload) if private else event_id
 
     def span(
         self,
@@ -174,7 +187,7 @@ class Recorder:
         input: Any = None,
         agent: str | None = None,
         target: str | None = None,
-        links: Iterable[str] = (),
+        links: Collection[str] = (),
         data: dict[str, Any] | None = None,
     ) -> Span:
         """Record a step with its duration; what is recorded inside it names it as its cause.
@@ -218,21 +231,33 @@ class Recorder:
             return cause
         return Cause(check_text("parent", parent), None)
 
-    def _head(
-        self, event_id: str, now: int, names: str, cause: Cause | None, extras: str
-    ) -> bytes:
+    def record(
+        self,
+        event_id: str,
+        salt: bytes,
+        time_ns: int,
+        names: str,
+        cause: Cause | None,
+        extras: str,
+        data: Any,
+    ) -> None:
+        """Record an event whose id and salt are made, with the log's own durability."""
+        head = self._head(event_id, time_ns, names, cause, extras)
+        self._keep(head, salt, self._payload(data), False, self._durability, False)
+
+    def _payload(self, data: Any) -> bytes:
+        return _EMPTY if data is None else self._encode(data)
+
+    def _head(self, event_id: str, now: int, names: str, cause: Cause | None, extras: str) -> bytes:
         """The envelope up to the writer's part, as `whence.line` would encode it."""
         digits = str(now)
         second = self._second
         if digits[:-9] != second[0]:
             second = self._next_second(now, digits[:-9])
-        head = (
+        return (
             f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}'
             f"{cause.text if cause is not None else ''}{extras}"
         ).encode()
-        if len(head) > _HEAD_BYTES_MAX:
-            raise ValueError(f"envelope has {len(head)} bytes, want at most {_HEAD_BYTES_MAX}")
-        return head
 
     def _next_second(self, now: int, digits: str) -> tuple[str, str]:
         if now < _NS_PER_S:
@@ -244,57 +269,37 @@ class Recorder:
     def _tail(self, salt: bytes, payload: bytes, private: bool) -> bytes:
         """What follows the writer's part: salt and payload, or the commitment in their place."""
         if private:
-            return b',"commit":"%b"}\n' % commitment(salt_of(salt), payload).encode()
+            return b',"commit":"%b"}\n' % commitment(salt.decode(), payload).encode()
         if len(payload) > INLINE_BYTES_MAX:
-            return self._to_blob(salt_of(salt), payload)
-        return b"%b%b}%b\n" % (salt, payload, line_padding(len(payload)))
+            return self._to_blob(salt.decode(), payload)
+        padding = line_padding(len(payload))
+        return b',"salt":"%b","data":%b}%b\n' % (salt, payload, padding)
 
     def _to_blob(self, salt: str, payload: bytes) -> bytes:
         modes = (self._layout.folder_mode, self._layout.file_mode)
         commit = write_blob(self.folder, self._disk, salt, payload, modes)
         return b',"commit":"%b","blob":%d}\n' % (commit.encode(), len(payload))
 
-    def _append_unusual(self, head: bytes, salt: bytes, payload: bytes, now: int) -> None:
-        """Append a line whose payload is so short that it is padded, or so long that it is apart."""
-        try:
-            self._append(head, self._tail(salt, payload, False), b"", b"", now)
-        except StoreError as error:
-            self._writer.lose(str(error))
-
     def _keep(
-        self, head: bytes, salt: bytes, payload: bytes, private: bool, durability: str
+        self, head: bytes, salt: bytes, payload: bytes, private: bool, durability: str, wait: bool
     ) -> None:
-        """Append a line and wait until the promise asked for holds."""
+        """Append a line and return when the promise asked for holds."""
+        if len(head) > _HEAD_BYTES_MAX:
+            raise ValueError(f"envelope has {len(head)} bytes, want at most {_HEAD_BYTES_MAX}")
         if durability == "disk":
             self._writer.append_durable(head, self._tail(salt, payload, private))
-        elif durability == "os":
-            try:
-                self._writer.append_waiting(head, self._tail(salt, payload, private))
-            except StoreError as error:
-                self._writer.lose(str(error))
-        else:
+            return
+        if durability != "os":
             raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
-
-    def write_span(
-        self,
-        event_id: str,
-        salt: bytes,
-        time_ns: int,
-        names: str,
-        cause: Cause | None,
-        extras: str,
-        data: dict[str, Any],
-    ) -> None:
-        """Record a span that has ended."""
-        head = self._head(event_id, time_ns, names, cause, extras)
-        payload = self._encode(data)
-        now = self.clock()
-        if self._durability != "os":
-            self._keep(head, salt, payload, False, self._durability)
-        elif SEALABLE_BYTES_MIN <= len(payload) <= INLINE_BYTES_MAX:
-            self._append(head, salt, payload, _END, now)
+        try:
+            tail = self._tail(salt, payload, private)
+        except StoreError as error:
+            self._writer.lose(str(error))
+            return
+        if wait:
+            self._writer.append_waiting(head, tail)
         else:
-            self._append_unusual(head, salt, payload, now)
+            self._writer.append_made(head, tail)
 
     def _make_own(self, type: str, data: dict[str, Any]) -> tuple[bytes, bytes]:
         now = self.clock()

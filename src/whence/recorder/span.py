@@ -3,7 +3,7 @@
 import time
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from whence.event import Status
 from whence.recorder.context import Cause
@@ -55,7 +55,7 @@ class Span:
         self._status = "blocked"
         self._data["reason_blocked"] = reason
 
-    def __enter__(self) -> "Span":
+    def __enter__(self) -> Self:
         recorder = self._recorder
         self._time_ns = now = recorder.clock()
         event_id, self._salt = recorder.make_id(now)
@@ -89,7 +89,7 @@ class Span:
             self._status = "error"
             self._data["error"] = describe_error(error)
         extras = write_extras(self._status, duration, self._links, False)
-        recorder.write_span(
+        recorder.record(
             self.id, self._salt, self._time_ns, self._names, self._cause, extras, self._data
         )
 
@@ -98,6 +98,6 @@ def describe_error(error: BaseException) -> dict[str, str]:
     """The type and message of an exception, also of one whose `str` fails."""
     try:
         message = str(error)
-    except Exception as problem:
+    except Exception as problem:  # noqa: BLE001 - it is not ours, and may raise anything
         message = f"<its message raised {type(problem).__name__}>"
     return {"type": type(error).__qualname__, "message": message}
