@@ -10,6 +10,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from whence.journal.folder import FileSystem, check_file_system
+
 _F_FULLFSYNC = getattr(fcntl, "F_FULLFSYNC", None)
 
 
@@ -74,3 +76,7 @@ class Disk:
     def names(self, path: Path) -> list[str]:
         """List the names in a folder."""
         return os.listdir(path)
+
+    def file_system(self, path: Path) -> FileSystem:
+        """Look up what holds a folder; StoreError where a journal would not be safe."""
+        return check_file_system(path)
