@@ -1,0 +1,8 @@
+"""The index: derived tables that make questions over a journal fast; delete them and they return."""
+
+from whence.index.catchup import CaughtUp as CaughtUp
+from whence.index.lookup import Row as Row
+from whence.index.statistics import Statistic as Statistic
+from whence.index.store import Index as Index
+from whence.index.store import Problem as Problem
+from whence.index.store import Writer as Writer

@@ -1,0 +1,421 @@
+"""Brings the index up to what the journal holds now.
+
+The work goes in windows, each one transaction: entries, names, roll-ups, what was seen of each
+writer and how far each segment is read are stored together, so a catch-up that is killed goes on
+where its last window ended. Whoever holds the transaction is the one catcher; another process
+that gets its turn in between notices by the number of windows stored, and reads on from there.
+
+In the first load the indexes by time, target, agent, parent and root are made at its end.
+"""
+
+import json
+import sqlite3
+import struct
+from collections.abc import Callable, Iterator
+from operator import attrgetter
+from typing import NamedTuple
+
+from whence.event import OWN, Event, parse_time
+from whence.index.family import Family, settle
+from whence.index.names import KindNumbers, Numbers
+from whence.index.rollups import Tally
+from whence.index.schema import INDEXES, INT_MAX, INT_MIN, split_id
+from whence.journal.reader import Piece, Reader, Segment, check_event_format
+from whence.journal.seen import Seen
+
+WINDOW_EVENTS = 150_000
+_SECONDS_MAX = 100_000
+
+Progress = Callable[[int, int], None]
+
+
+class CaughtUp(NamedTuple):
+    """What a catch-up found: new events, new fragments, and bytes that it left unread.
+
+    `behind` is more than 0 only where another process was catching up and did not move on.
+    """
+
+    events: int
+    fragments: int
+    behind: int = 0
+
+
+class Window(NamedTuple):
+    """What one window brought: new events, new fragments, and whether nothing is left to read."""
+
+    events: int
+    fragments: int
+    is_last: bool
+
+
+class JournalChangedError(Exception):
+    """The journal is not the one that the index was made from; `gone` are segments it lost."""
+
+    def __init__(self, reason: str, gone: dict[str, int]) -> None:
+        super().__init__(reason)
+        self.gone = gone
+
+
+class Columns(NamedTuple):
+    """A batch of events, column by column."""
+
+    id: tuple[str, ...]
+    time: tuple[str, ...]
+    primitive: tuple[str, ...]
+    type: tuple[str, ...]
+    status: tuple[str | None, ...]
+    agent: tuple[str | None, ...]
+    target: tuple[str | None, ...]
+    parent: tuple[str | None, ...]
+    trace: tuple[str | None, ...]
+    duration: tuple[int | None, ...]
+    links: tuple[tuple[str, ...], ...]
+
+
+_columns_of = attrgetter(*Columns._fields)
+_uuids = struct.Struct(">HI10s").iter_unpack
+
+
+class _Writer:
+    """What is known of one writer: the counts seen, and when it opened, spoke last and closed."""
+
+    def __init__(self, seen: Seen, opened: int | None, last: int, closed: bool) -> None:
+        self.seen, self.opened, self.last, self.closed = seen, opened, last, closed
+        self.add = seen.add
+
+
+class Catcher:
+    """One catch-up: remembers between windows what would be dear to look up again."""
+
+    def __init__(self, db: sqlite3.Connection, reader: Reader) -> None:
+        self._db = db
+        self._reader = reader
+        self._windows_stored = -1
+        self._seconds = _Seconds()
+        self._batches: Iterator[tuple[int, list[Piece]]] = iter(())
+
+    def run_window(self) -> Window:
+        """Take in one window, inside the caller's transaction."""
+        state = read_state(self._db)
+        if state.get("windows", 0) != self._windows_stored:
+            self._start_over(state)
+        events = fragments = 0
+        has_read, is_last = False, True
+        for number, batch in self._batches:
+            events += self._take(number, batch)
+            fragments += self._keep_fragments(number, batch)
+            end = batch[-1][0] + batch[-1][1] + 1
+            has_read = True
+            self._db.execute("UPDATE segments SET consumed = ? WHERE number = ?", (end, number))
+            if events >= WINDOW_EVENTS:
+                is_last = False
+                break
+        if has_read:
+            self._store_window(state)
+        return Window(events, fragments, is_last)
+
+    def _start_over(self, state: dict[str, int]) -> None:
+        db = self._db
+        last = db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
+        self._next = self._window_first = last + 1
+        self._family = Family(db, last + 1, has_indexes="indexed" in state)
+        self._kinds = KindNumbers(db)
+        self._agents = Numbers(db, "agents")
+        self._targets = Numbers(db, "targets")
+        self._writers: dict[str, _Writer] = {}
+        self._touched: set[str] = set()
+        self._tally = Tally()
+        self._batches = self._read_batches()
+
+    def _read_batches(self) -> Iterator[tuple[int, list[Piece]]]:
+        for segment, number, start in find_news(self._db, self._reader):
+            for batch in self._reader.scan_batches(segment.name, start, segment.size):
+                if batch:
+                    yield number, batch
+
+    def _take(self, segment: int, batch: list[Piece]) -> int:
+        """Store the events of a batch; return how many were new."""
+        offsets: list[int] = []
+        events: list[Event] = []
+        writers, touched = self._writers, self._touched
+        for offset, _, event, _ in batch:
+            if event is None:
+                continue
+            w = event.w
+            if w not in touched:
+                touched.add(w)
+                if w not in writers:
+                    writers[w] = self._load_writer(w)
+            if writers[w].add(w, event.n):
+                offsets.append(offset)
+                events.append(event)
+        if events:
+            self._store_events(segment, offsets, events)
+        return len(events)
+
+    def _store_events(self, segment: int, offsets: list[int], events: list[Event]) -> None:
+        columns = Columns(*zip(*map(_columns_of, events), strict=True))
+        times = self._read_times(columns.time)
+        kinds = list(
+            map(
+                self._kinds.__getitem__,
+                zip(columns.primitive, columns.type, columns.status, strict=True),
+            )
+        )
+        durations = _bounded(columns.duration)
+        first, count = self._next, len(events)
+        self._next = first + count
+        parents, roots = self._family.place(first, columns.id, columns.parent, columns.trace)
+        rows = zip(
+            range(first, first + count),
+            times,
+            self._pack_ids(first, columns.id, times),
+            kinds,
+            map(self._agents.__getitem__, columns.agent),
+            map(self._targets.__getitem__, columns.target),
+            parents,
+            roots,
+            durations,
+            (segment,) * count,
+            offsets,
+            strict=True,
+        )
+        self._db.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
+        self._tally.add(times, kinds, durations)
+        for at, links in enumerate(columns.links):
+            if links:
+                self._family.wait_for_links(first + at, links)
+        self._note_writers(events, times)
+        if self._segment_is_new(segment):
+            self._note_first(segment, offsets[0], columns.id[0])
+
+    def _read_times(self, texts: tuple[str, ...]) -> list[int]:
+        seconds = self._seconds
+        times = [seconds[text[:20]] + int(text[20:29]) for text in texts]
+        if min(times) < INT_MIN or max(times) > INT_MAX:
+            # Beyond the years 1677 to 2262: SQLite keeps 64 bits.
+            return [min(max(time, INT_MIN), INT_MAX) for time in times]
+        return times
+
+    def _pack_ids(
+        self, first: int, ids: tuple[str, ...], times: list[int]
+    ) -> list[bytes] | list[bytes | str]:
+        packed = _pack_uuids(ids)
+        if packed is not None and packed[0] == [time // 1_000_000 for time in times]:
+            return packed[1]
+        rests: list[bytes | str] = []
+        odd: list[tuple[str, int]] = []
+        for seq, (event_id, time) in enumerate(zip(ids, times, strict=True), first):
+            split = split_id(event_id)
+            if split is not None and split[0] == time // 1_000_000:
+                rests.append(split[1])
+            else:
+                rests.append(event_id)
+                odd.append((event_id, seq))
+        self._db.executemany("INSERT INTO odd_ids VALUES (?, ?)", odd)
+        return rests
+
+    def _keep_fragments(self, segment: int, batch: list[Piece]) -> int:
+        rows = [
+            (segment, offset, length, problem)
+            for offset, length, event, problem in batch
+            if event is None
+        ]
+        self._db.executemany("INSERT OR REPLACE INTO fragments VALUES (?, ?, ?, ?)", rows)
+        return len(rows)
+
+    def _load_writer(self, name: str) -> _Writer:
+        find = "SELECT ranges, opened, last, closed FROM writers WHERE name = ?"
+        row = self._db.execute(find, (name,)).fetchone()
+        if row is None:
+            return _Writer(Seen(), None, INT_MIN, closed=False)
+        return _Writer(Seen.load({name: json.loads(row[0])}), row[1], row[2], bool(row[3]))
+
+    def _note_writers(self, events: list[Event], times: list[int]) -> None:
+        last = {event.w: time for event, time in zip(events, times, strict=True)}
+        for w, time in last.items():
+            self._writers[w].last = max(self._writers[w].last, time)
+        for event, time in zip(events, times, strict=True):
+            if event.primitive == OWN:
+                if event.type == "writer.open":
+                    check_event_format(event)
+                    self._writers[event.w].opened = time
+                elif event.type == "writer.close":
+                    self._writers[event.w].closed = True
+
+    def _segment_is_new(self, segment: int) -> bool:
+        find = "SELECT 1 FROM segments WHERE number = ? AND first_id IS NULL"
+        return self._db.execute(find, (segment,)).fetchone() is not None
+
+    def _note_first(self, segment: int, offset: int, event_id: str) -> None:
+        self._db.execute(
+            "UPDATE segments SET first_offset = ?, first_id = ? WHERE number = ?",
+            (offset, event_id, segment),
+        )
+
+    def _store_window(self, state: dict[str, int]) -> None:
+        db = self._db
+        self._family.store()
+        self._tally.store(db)
+        db.executemany(
+            "INSERT OR REPLACE INTO writers VALUES (?, ?, ?, ?, ?, ?)",
+            [_writer_row(name, self._writers[name]) for name in self._touched],
+        )
+        self._touched.clear()
+        if self._next > self._window_first:
+            unsettled = min(state.get("unsettled", self._next), self._window_first)
+            write_state(db, "unsettled", unsettled)
+        self._window_first = self._next
+        self._windows_stored = _count_window(db)
+
+
+class _Seconds(dict[str, int]):
+    """The nanoseconds since 1970 at the start of a second, by its text `2026-11-20T19:27:35.`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._days: dict[str, int] = {}
+
+    def __missing__(self, text: str) -> int:
+        day = text[:11]
+        if day not in self._days:
+            self._days[day] = parse_time(f"{day}00:00:00.000000000Z")
+        seconds = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
+        if len(self) > _SECONDS_MAX:
+            self.clear()
+        ns = self[text] = self._days[day] + seconds * 1_000_000_000
+        return ns
+
+
+def _pack_uuids(ids: tuple[str, ...]) -> tuple[list[int], list[bytes]] | None:
+    """Split UUIDs into milliseconds and rests, all at once; None if any is no lower-case UUID."""
+    text = "".join(ids)
+    dashes = "-" * len(ids)
+    digits = text.replace("-", "")
+    if (
+        len(digits) != 32 * len(ids)
+        or any(text[at::36] != dashes for at in (8, 13, 18, 23))
+        or set(map(len, ids)) != {36}
+    ):
+        return None
+    try:
+        raw = bytes.fromhex(digits)
+    except ValueError:
+        return None
+    if raw.hex() != digits:
+        return None
+    ms: list[int] = []
+    rests: list[bytes] = []
+    for high, low, rest in _uuids(raw):
+        ms.append(high << 32 | low)
+        rests.append(rest)
+    return ms, rests
+
+
+def _bounded(durations: tuple[int | None, ...]) -> list[int | None]:
+    """The durations as SQLite can keep them, in 64 bits."""
+    return [
+        duration if duration is None or INT_MIN <= duration <= INT_MAX else _clamp(duration)
+        for duration in durations
+    ]
+
+
+def _clamp(value: int) -> int:
+    return min(max(value, INT_MIN), INT_MAX)
+
+
+def _writer_row(name: str, writer: _Writer) -> tuple[str, str, int, int | None, int, bool]:
+    lost = sum(len(gap) for gap in writer.seen.missing().get(name, ()))
+    ranges = json.dumps(writer.seen.dump()[name], separators=(",", ":"))
+    return name, ranges, lost, writer.opened, writer.last, writer.closed
+
+
+def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int, int]]:
+    """The segments with bytes not read yet: segment, its number, how far it was read.
+
+    A segment that is new gets its number, so this belongs into a transaction. Raises
+    `JournalChangedError` if a segment is gone or shorter than what was read of it, or begins with
+    another event than it did.
+    """
+    known = {
+        name: (number, consumed, first_offset, first_id)
+        for number, name, consumed, first_offset, first_id in db.execute(
+            "SELECT number, name, consumed, first_offset, first_id FROM segments"
+        )
+    }
+    segments = reader.segments()
+    check_journal(db, {segment.name: segment.size for segment in segments})
+    news = []
+    for segment in segments:
+        if segment.name not in known:
+            insert = "INSERT INTO segments (name, consumed) VALUES (?, 0)"
+            number = db.execute(insert, (segment.name,)).lastrowid
+            assert number is not None
+            news.append((segment, number, 0))
+            continue
+        number, consumed, first_offset, first_id = known[segment.name]
+        if segment.size == consumed:
+            continue
+        if first_id is not None and reader.read(segment.name, first_offset).id != first_id:
+            raise JournalChangedError(f"segment {segment.name} was replaced", {})
+        news.append((segment, number, consumed))
+    return news
+
+
+def check_journal(db: sqlite3.Connection, sizes: dict[str, int]) -> int:
+    """Return how many bytes are not read yet; `JournalChangedError` if any were taken back."""
+    consumed = dict(db.execute("SELECT name, consumed FROM segments").fetchall())
+    gone = {name: size for name, size in consumed.items() if name not in sizes}
+    if gone:
+        raise JournalChangedError(f"segments are gone: {', '.join(sorted(gone))}", gone)
+    for name, size in consumed.items():
+        if sizes[name] < size:
+            raise JournalChangedError(f"segment {name} became shorter", {})
+    return sum(sizes.values()) - sum(consumed.values())
+
+
+def make_index(db: sqlite3.Connection) -> bool:
+    """Make the next index that look-ups use and is not there; return whether that was the last."""
+    made = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
+    wanted = [name for name in INDEXES if name not in made]
+    if wanted:
+        db.execute(INDEXES[wanted[0]])
+        _count_window(db)
+    if len(wanted) > 1:
+        return False
+    write_state(db, "indexed", 1)
+    return True
+
+
+def settle_news(db: sqlite3.Connection) -> bool:
+    """Tie together what the last windows brought, inside the caller's transaction."""
+    first = read_state(db).get("unsettled")
+    if first is not None:
+        settle(db, first)
+        db.execute("DELETE FROM state WHERE key = 'unsettled'")
+        _count_window(db)
+    return True
+
+
+def keep_gone(db: sqlite3.Connection, gone: dict[str, int]) -> None:
+    """Remember segments that were read once and are no more; those that came back are not gone."""
+    db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", gone.items())
+    db.execute("DELETE FROM gone WHERE name IN (SELECT name FROM segments)")
+
+
+def _count_window(db: sqlite3.Connection) -> int:
+    """Show other processes that this one moves on, and that the file is being changed."""
+    windows = read_state(db).get("windows", 0) + 1
+    write_state(db, "windows", windows)
+    write_state(db, "stamp", 0)
+    return windows
+
+
+def read_state(db: sqlite3.Connection) -> dict[str, int]:
+    """The few numbers that are kept about the index itself."""
+    return dict(db.execute("SELECT key, value FROM state").fetchall())
+
+
+def write_state(db: sqlite3.Connection, key: str, value: int) -> None:
+    """Keep a number about the index itself."""
+    db.execute("INSERT OR REPLACE INTO state VALUES (?, ?)", (key, value))

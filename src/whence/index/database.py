@@ -1,0 +1,214 @@
+"""The file of the index: made, found, distrusted and thrown away.
+
+`index.sqlite` is a symbolic link to a file with a name of its own. So an index can be thrown away
+while other processes still read it: SQLite, closing, removes `-wal` by name, and two files of
+one name would lose each other's.
+
+SQLite notices a broken page but not a changed byte in one. So a process that closes the index in
+good order sets the file's modification time to a moment that the index itself knows; whoever
+writes to the file by other means changes that time, and the index is built anew.
+"""
+
+import os
+import secrets
+import sqlite3
+import time
+from pathlib import Path
+
+from whence.errors import StoreError
+from whence.index.schema import FILE_NAME, SCHEMA, VERSION
+
+PATIENCE_S = 15.0
+"""How long to wait for another process that does not move, before going on without it."""
+
+_PREFIX = ".index-"
+_CACHE_KIB = 65_536
+_WAL_PAGES = 16_384
+_STAMP_AGE_S = 2
+_STAMP_WAIT_S = 0.3
+
+_BROKEN = frozenset(
+    {
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_NOTADB,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_FORMAT,
+        sqlite3.SQLITE_SCHEMA,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
+    }
+)
+_REFUSED = frozenset(
+    {
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
+
+
+class BrokenError(Exception):
+    """The file is not the index that this code made: throw it away."""
+
+
+class RefusedError(Exception):
+    """The folder does not let us keep an index here."""
+
+
+def translate(error: sqlite3.Error) -> Exception:
+    """What a failure of SQLite means for the index."""
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+    if code in _REFUSED:
+        return RefusedError(str(error))
+    if code in _BROKEN:
+        return BrokenError(str(error))
+    return StoreError(f"index cannot be used: {error}")
+
+
+def open_database(folder: Path) -> tuple[sqlite3.Connection, Path]:
+    """Open the index in `folder`, a new and empty one if there is none; return it and its file.
+
+    Raises `BrokenError` for a file that is no index of ours, `RefusedError` where we may not write.
+    """
+    path = find_file(folder) or _create(folder)
+    try:
+        db = _connect(path)
+        try:
+            if db.execute("PRAGMA user_version").fetchone()[0] != VERSION:
+                raise BrokenError("index has another schema")
+            check_stamp(db, path)
+        except BaseException:
+            db.close()
+            raise
+    except sqlite3.Error as error:
+        raise translate(error) from error
+    return db, path
+
+
+def find_file(folder: Path) -> Path | None:
+    """The file that `index.sqlite` leads to; None if there is none."""
+    link = folder / FILE_NAME
+    try:
+        name = os.readlink(link)
+    except FileNotFoundError:
+        return None
+    except OSError:
+        # A plain file, as some archives make of a link: not to be trusted, nor to be kept.
+        throw_away(folder, link)
+        return None
+    path = folder / name
+    if path.exists():
+        return path
+    throw_away(folder, path)
+    return None
+
+
+def throw_away(folder: Path, path: Path) -> None:
+    """Remove an index that leads nowhere good; readers that have it open are not disturbed."""
+    link = folder / FILE_NAME
+    try:
+        if not link.is_symlink() or folder / os.readlink(link) == path:
+            link.unlink(missing_ok=True)
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise RefusedError(f"{link}: {error.strerror}") from error
+
+
+def _create(folder: Path) -> Path:
+    path = folder / f"{_PREFIX}{secrets.token_hex(4)}.sqlite"
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        try:
+            db = _connect(path)
+            db.executescript(f"BEGIN; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;")
+            db.close()
+        except sqlite3.Error as error:
+            throw_away(folder, path)
+            raise translate(error) from error
+        try:
+            # From here on every process finds this file. If another was faster, its file counts.
+            os.symlink(path.name, folder / FILE_NAME)
+        except FileExistsError:
+            throw_away(folder, path)
+            return find_file(folder) or _create(folder)
+    except OSError as error:
+        raise RefusedError(f"{path}: {error.strerror}") from error
+    _remove_strays(folder, path)
+    return path
+
+
+def _remove_strays(folder: Path, path: Path) -> None:
+    """Remove files that a killed process left, or whose link somebody deleted."""
+    for stray in folder.glob(f"{_PREFIX}*"):
+        if not stray.name.startswith(path.name):
+            stray.unlink(missing_ok=True)
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(
+        f"{path.resolve().as_uri()}?mode=rw",
+        uri=True,
+        isolation_level=None,
+        check_same_thread=False,
+        timeout=PATIENCE_S,
+    )
+    try:
+        db.execute("PRAGMA journal_mode = wal")
+        # The file may come back from a power cut in an older state, but never in a mixed one.
+        db.execute("PRAGMA synchronous = normal")
+        db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        db.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
+        db.execute("PRAGMA journal_size_limit = 0")
+        db.execute("PRAGMA trusted_schema = off")
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def check_stamp(db: sqlite3.Connection, path: Path) -> None:
+    """Raise `BrokenError` if somebody else wrote to a file that was closed in good order."""
+    deadline = time.monotonic() + _STAMP_WAIT_S
+    while True:
+        found = db.execute("SELECT value FROM state WHERE key = 'stamp'").fetchone()
+        stamp = found[0] if found else 0
+        try:
+            if not stamp or path.stat().st_mtime_ns == stamp:
+                return
+        except FileNotFoundError as error:
+            raise BrokenError("index was removed") from error
+        # Another process may be about to set the time: give it a moment.
+        if time.monotonic() > deadline:
+            raise BrokenError("index was changed by somebody else")
+        time.sleep(0.02)
+
+
+def stamp_database(db: sqlite3.Connection, path: Path) -> None:
+    """Close the books: all in the file, and its time set to what the index knows.
+
+    Leaves things as they are while another process reads or writes; the last one does it.
+    """
+    found = db.execute("SELECT value FROM state WHERE key = 'stamp'").fetchone()
+    if (found and found[0]) or not _checkpoint(db):
+        return
+    stamp = (int(time.time()) - _STAMP_AGE_S) * 1_000_000_000
+    _set_stamp(db, stamp)
+    if _checkpoint(db):
+        # A crash before this line costs one rebuild.
+        os.utime(path, ns=(stamp, stamp))
+    else:
+        _set_stamp(db, 0)
+
+
+def _set_stamp(db: sqlite3.Connection, stamp: int) -> None:
+    db.execute("INSERT OR REPLACE INTO state VALUES ('stamp', ?)", (stamp,))
+
+
+def _checkpoint(db: sqlite3.Connection) -> bool:
+    busy: int = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+    return not busy

@@ -1,0 +1,427 @@
+"""Look-ups: from questions to rows of the index. Each reads by an index, never the whole table.
+
+Rows come by (time, seq), where `seq` is the order in which the index read the events. The
+indexes by target and agent know the time in ticks only, so their rows are put in order within
+each tick after reading.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from whence.event import OWN, Event
+from whence.index.database import BrokenError
+from whence.index.family import find_id, find_ids, stored_end
+from whence.index.names import Kind, Names, read_kinds
+from whence.index.rollups import Summary, read_rollups
+from whence.index.schema import (
+    ID,
+    INT_MAX,
+    INT_MIN,
+    PARENT,
+    PARENT_AND_ROOT,
+    TICK,
+    TRACE,
+    join_id,
+    tick,
+)
+from whence.journal.reader import Reader
+from whence.query import Query
+
+_COLUMNS = (
+    "e.seq, e.time, e.rest, e.kind, e.agent, e.target, e.parent, e.root, e.duration,"
+    " e.segment, e.offset"
+)
+_HEX = frozenset("0123456789abcdef")
+_UUID_DASHES = (8, 13, 18, 23)
+
+
+class Row(NamedTuple):
+    """An event as the index knows it; its payload is in `segment` at `offset`.
+
+    `parent` and `root` are the `seq` of other rows. `root` is None for a root, and where the path
+    up from the event is not known.
+    """
+
+    seq: int
+    time: int
+    primitive: str
+    type: str
+    agent: str | None
+    target: str | None
+    parent: int | None
+    root: int | None
+    status: str | None
+    duration: int | None
+    segment: str
+    offset: int
+    id: str
+
+
+class Filter(NamedTuple):
+    """A query as SQL: the time as the index that drives has it, the conditions, their values."""
+
+    time: str
+    where: str
+    values: tuple[int | bytes | str, ...]
+
+
+class Lookup:
+    """Answers from one connection. Remembers names, so make another after a catch-up."""
+
+    def __init__(self, db: sqlite3.Connection, reader: Reader) -> None:
+        self._db = db
+        self._reader = reader
+        self._version = -1
+        self._kinds: dict[int, Kind] = {}
+        # The filter of the query last asked, so that its next page need not gather again.
+        self._filters: dict[Query, Filter | None] = {}
+        self._agents = Names(db, "agents")
+        self._targets = Names(db, "targets")
+        self._segments = Names(db, "segments")
+
+    def refresh(self) -> None:
+        """Notice what a catch-up, here or in another process, has added."""
+        version = self._db.execute("PRAGMA data_version").fetchone()[0]
+        if version != self._version:
+            self._version = version
+            self._kinds = read_kinds(self._db)
+            self._filters.clear()
+
+    def forget(self) -> None:
+        """Have the next `refresh` read again, after a catch-up through this very connection."""
+        self._version = -1
+
+    def page(
+        self, query: Query, *, newest_first: bool, size: int, after: tuple[int, int] | None
+    ) -> list[Row]:
+        """Give the next `size` rows that match, after the one of that (time, seq)."""
+        wanted = self.filter(query)
+        if wanted is None:
+            return []
+        where, values = wanted.where, list(wanted.values)
+        if after is not None:
+            sign = "<" if newest_first else ">"
+            # The first term is what an index can use.
+            where += f" AND {wanted.time} {sign}= ? AND (+time, seq) {sign} (?, ?)"
+            values += [tick(after[0]) if wanted.time == TICK else after[0], *after]
+        way = "DESC" if newest_first else "ASC"
+        order = ", ".join(f"{name} {way}" for name in dict.fromkeys((wanted.time, "time", "seq")))
+        return self._rows(
+            f"SELECT {_COLUMNS} FROM entries e WHERE {where} ORDER BY {order} LIMIT ?",
+            (*values, size),
+        )
+
+    def filter(self, query: Query) -> Filter | None:
+        """Turn a query into SQL; None where nothing can match."""
+        if query not in self._filters:
+            self._filters.clear()
+            self._filters[query] = self._make_filter(query)
+        return self._filters[query]
+
+    def _make_filter(self, query: Query) -> Filter | None:
+        numbers = self._names_of(query)
+        kinds = self._kinds_of(query)
+        if numbers is None or kinds is None:
+            return None
+        target, agent = numbers
+        terms, values = [kinds] if kinds else [], list[int | bytes | str]()
+        if query.parent is not None or query.trace is not None:
+            # A family is small beside the journal: gather it, then filter and sort it. The unary
+            # plus, here and below, keeps SQLite from choosing another index.
+            time, drive = "+time", ""
+            for text, members in ((query.parent, self._children_of), (query.trace, self._trace_of)):
+                if text is not None:
+                    terms.append("e.seq IN (SELECT value FROM json_each(?))")
+                    values.append(json.dumps(members(text)))
+        elif target is not None:
+            time, drive = TICK, "target"
+        elif agent is not None:
+            time, drive = TICK, "agent"
+        else:
+            time, drive = "time", "time"
+        for column, number in (("target", target), ("agent", agent)):
+            if number is not None:
+                terms.append(f"{column if drive == column else '+' + column} = ?")
+                values.append(number)
+        for sign, bound in ((">=", query.since), ("<", query.until)):
+            if bound is None:
+                continue
+            if bound > INT_MAX or bound < INT_MIN:
+                if (sign == ">=") == (bound > 0):
+                    return None
+                continue
+            terms.append(f"{'time' if drive == 'time' else '+time'} {sign} ?")
+            values.append(bound)
+            if time == TICK:
+                terms.append(f"{TICK} {sign[0]}= ?")
+                values.append(tick(bound))
+        return Filter(time, " AND ".join(terms) or "1", tuple(values))
+
+    def _names_of(self, query: Query) -> tuple[int | None, int | None] | None:
+        numbers: list[int | None] = []
+        for name, table in ((query.target, "targets"), (query.agent, "agents")):
+            number = None if name is None else self.number_of(table, name)
+            if name is not None and number is None:
+                return None
+            numbers.append(number)
+        return numbers[0], numbers[1]
+
+    def number_of(self, table: str, name: str) -> int | None:
+        """The number of a name; None if no event bears it."""
+        found = self._db.execute(f"SELECT number FROM {table} WHERE name = ?", (name,)).fetchone()
+        return found[0] if found else None
+
+    def kinds_of(self, query: Query) -> list[int]:
+        """The kinds that a query lets through."""
+        return [
+            number
+            for number, (primitive, type_, status) in self._kinds.items()
+            if (query.shows_own or primitive != OWN)
+            and query.primitive in (None, primitive)
+            and query.type in (None, type_)
+            and query.status in (None, status)
+        ]
+
+    def kind(self, number: int) -> Kind:
+        """The primitive, type and status behind a number."""
+        return self._kinds[number]
+
+    def _kinds_of(self, query: Query) -> str | None:
+        """The condition on kinds, empty where all will do; None where none can match."""
+        kinds = self.kinds_of(query)
+        if not kinds:
+            return None
+        if len(kinds) == len(self._kinds):
+            return ""
+        others = [number for number in self._kinds if number not in set(kinds)]
+        if len(others) < len(kinds):
+            return f"+kind NOT IN ({', '.join(map(str, others))})"
+        return f"+kind IN ({', '.join(map(str, kinds))})"
+
+    def _children_of(self, event_id: str) -> list[int]:
+        roles = f"role IN ({PARENT}, {PARENT_AND_ROOT})"
+        found = self._seqs(f"SELECT seq FROM missing WHERE id = ? AND {roles}", event_id)
+        for seq in find_ids(self._db, event_id):
+            found += self._seqs("SELECT seq FROM entries WHERE parent = ?", seq)
+        return found
+
+    def _trace_of(self, event_id: str) -> list[int]:
+        """A root and its tree; of another event, itself and those that name it as their trace."""
+        found = self._seqs("SELECT seq FROM missing WHERE id = ? AND role = ?", event_id, TRACE)
+        for seq in find_ids(self._db, event_id):
+            end = stored_end(self._db, seq)
+            tree = self._seqs("SELECT seq FROM entries WHERE root = ?", end)
+            if end != seq:
+                # The tree moved on to a root further up, so only the lines know who named this one.
+                rows = self.rows(tree)
+                events = self._reader.read_many((row.segment, row.offset) for row in rows)
+                tree = [
+                    row.seq
+                    for row, event in zip(rows, events, strict=True)
+                    if isinstance(event, Event) and event.trace == event_id
+                ]
+            found += [seq, *tree]
+        return found
+
+    def _seqs(self, statement: str, *values: int | str) -> list[int]:
+        return [seq for (seq,) in self._db.execute(statement, values)]
+
+    def by_id(self, event_id: str) -> Row | None:
+        """The event of that id."""
+        seq = find_id(self._db, event_id)
+        return None if seq is None else next(iter(self.rows([seq])), None)
+
+    def by_prefix(self, text: str, limit: int) -> list[Row]:
+        """Events whose id begins like that, oldest first."""
+        span = _prefix_span(text)
+        rows: list[Row] = []
+        if span is not None:
+            same = f"AND substr({ID.format(e='e')}, 1, {len(text)}) = ?" if len(text) > 13 else ""
+            rows = self._rows(
+                f"SELECT {_COLUMNS} FROM entries e WHERE time >= ? AND time < ?"
+                f" AND typeof(e.rest) = 'blob' {same} ORDER BY time, seq LIMIT ?",
+                (*span, *([text] if same else []), limit),
+            )
+        odd = self._seqs(
+            "SELECT seq FROM odd_ids WHERE id >= ? AND substr(id, 1, ?) = ? AND id < ?"
+            " ORDER BY id LIMIT ?",
+            text, len(text), text, _after_prefix(text), limit,
+        )  # fmt: skip
+        return sorted([*rows, *self.rows(odd)], key=_when)[:limit]
+
+    def by_suffix(self, text: str, limit: int) -> list[Row]:
+        """Events whose id ends like that, the latest read first. Reads the whole table."""
+        digits = text.replace("-", "")
+        tail = digits[-12:]
+        blob = ""
+        values: list[int | bytes | str] = []
+        if tail and set(tail) <= _HEX:
+            # Compare whole bytes first: making the id's text for every row is ten times slower.
+            whole = bytes.fromhex(tail[len(tail) % 2 :])
+            if whole:
+                blob = f"substr(e.rest, {-len(whole)}) = ? AND"
+                values.append(whole)
+            same = f"substr({ID.format(e='e')}, {-len(text)}) = ?"
+            rows = self._rows(
+                f"SELECT {_COLUMNS} FROM entries e NOT INDEXED"
+                f" WHERE typeof(e.rest) = 'blob' AND {blob} {same} ORDER BY seq DESC LIMIT ?",
+                (*values, text, limit),
+            )
+        else:
+            rows = []
+        odd = self._seqs(
+            "SELECT seq FROM odd_ids WHERE substr(id, ?) = ? ORDER BY seq DESC LIMIT ?",
+            -len(text), text, limit,
+        )  # fmt: skip
+        found = [*rows, *self.rows(odd)]
+        return sorted(found, key=lambda row: row.seq, reverse=True)[:limit]
+
+    def rows(self, seqs: Iterable[int]) -> list[Row]:
+        """The rows of these numbers by (time, seq); numbers that there are none of are left out."""
+        return sorted(
+            self._rows(
+                f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value",
+                (json.dumps(sorted(set(seqs))),),
+            ),
+            key=_when,
+        )
+
+    def children(self, seqs: Iterable[int]) -> list[Row]:
+        """What these events caused directly, as parents or through links."""
+        given = (json.dumps(sorted(set(seqs))),)
+        found = {seq for (seq,) in self._db.execute(CHILDREN, given)}
+        found.update(seq for _, seq in self._db.execute(LINKED, given))
+        return self.rows(found)
+
+    def descendants(self, seqs: Iterable[int], limit: int) -> list[Row]:
+        """All that these events caused, directly or not, the nearest `limit` of them."""
+        given = sorted(set(seqs))
+        values = (json.dumps(given), len(given) + limit)
+        found = [seq for (seq,) in self._db.execute(DESCENDANTS, values)]
+        return self.rows(found[len(given) :])
+
+    def ancestors(self, seq: int) -> list[Row]:
+        """The chain of parents, nearest first; stops at a circle."""
+        path = [seq for (seq,) in self._db.execute(ANCESTORS, (seq,))][1:]
+        rows = {row.seq: row for row in self.rows(path)}
+        return [rows[step] for step in path]
+
+    def links(self, seqs: Iterable[int]) -> list[tuple[int, int]]:
+        """Pairs (cause, effect) of the links that lead to or from these events."""
+        given = (json.dumps(sorted(set(seqs))),)
+        pairs = set(self._db.execute(LINKED, given))
+        pairs.update(self._db.execute(LINKS_TO, given))
+        return sorted(pairs)
+
+    def missing_parents(self, seqs: Iterable[int]) -> dict[int, str]:
+        """By event: the id of its parent, where no line holds that."""
+        roles = f"role IN ({PARENT}, {PARENT_AND_ROOT})"
+        return dict(
+            self._db.execute(
+                "SELECT m.seq, m.id FROM json_each(?) j CROSS JOIN missing m ON m.seq = j.value"
+                f" WHERE {roles}",
+                (json.dumps(sorted(set(seqs))),),
+            ).fetchall()
+        )
+
+    def names(self, table: str) -> list[str]:
+        """All names of a table, in order."""
+        return [name for (name,) in self._db.execute(f"SELECT name FROM {table} ORDER BY name")]
+
+    def problems(self) -> list[tuple[str, int, int, str]]:
+        """Fragments by place, and segments that are gone: segment, offset, length, problem."""
+        return self._db.execute(
+            "SELECT s.name, f.offset, f.length, f.problem FROM fragments f"
+            " JOIN segments s ON s.number = f.segment"
+            " UNION ALL SELECT name, 0, size, 'segment is gone' FROM gone ORDER BY 1, 2"
+        ).fetchall()
+
+    def writers(self) -> list[tuple[str, int | None, int, bool, int]]:
+        """All writers: name, when opened, when last heard of, whether closed, events lost."""
+        return [
+            (name, opened, last, bool(closed), lost)
+            for name, opened, last, closed, lost in self._db.execute(
+                "SELECT name, opened, last, closed, lost FROM writers ORDER BY last, name"
+            )
+        ]
+
+    def rollups(self, low: int, high: int) -> Summary:
+        """The stored roll-ups of the minutes [low, high), added up by kind."""
+        return read_rollups(self._db, low, high)
+
+    def cells(self, wanted: Filter) -> Iterator[tuple[int, int | None]]:
+        """Kind and duration of each entry that matches, in no order."""
+        statement = f"SELECT kind, duration FROM entries e WHERE {wanted.where}"
+        return iter(self._db.execute(statement, wanted.values))
+
+    def _rows(self, statement: str, values: Iterable[int | bytes | str]) -> list[Row]:
+        found = self._db.execute(statement, tuple(values)).fetchall()
+        try:
+            return list(map(self._row, found))
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise BrokenError(f"index holds a row that it cannot hold: {error!r}") from error
+
+    def _row(self, cells: tuple[Any, ...]) -> Row:
+        seq, time, rest, kind, agent, target, parent, root, duration, segment, offset = cells
+        primitive, type_, status = self._kinds[kind]
+        return Row(
+            seq,
+            time,
+            primitive,
+            type_,
+            self._agents[agent],
+            self._targets[target],
+            parent,
+            root,
+            status,
+            duration,
+            self._segments[segment] or "",
+            offset,
+            join_id(time, rest),
+        )
+
+
+# CROSS JOIN fixes the order of the tables: from the few events given to the many of the index.
+# Without it, SQLite from 3.41 on reads all entries at each step.
+CHILDREN = "SELECT e.seq FROM json_each(?) j CROSS JOIN entries e ON e.parent = j.value"
+LINKED = "SELECT l.cause, l.seq FROM json_each(?) j CROSS JOIN links l ON l.cause = j.value"
+LINKS_TO = "SELECT l.cause, l.seq FROM json_each(?) j CROSS JOIN links l ON l.seq = j.value"
+DESCENDANTS = """
+WITH RECURSIVE tree(seq) AS (
+  SELECT value FROM json_each(?)
+  UNION SELECT e.seq FROM tree CROSS JOIN entries e ON e.parent = tree.seq
+  UNION SELECT l.seq FROM tree CROSS JOIN links l ON l.cause = tree.seq
+  LIMIT ?)
+SELECT seq FROM tree
+"""
+ANCESTORS = """
+WITH RECURSIVE path(seq) AS (
+  SELECT ?
+  UNION SELECT e.parent FROM path CROSS JOIN entries e ON e.seq = path.seq
+  WHERE e.parent IS NOT NULL)
+SELECT seq FROM path
+"""
+
+
+def _when(row: Row) -> tuple[int, int]:
+    return row.time, row.seq
+
+
+def _prefix_span(text: str) -> tuple[int, int] | None:
+    """The times that ids of our form with this prefix can have; None if none can."""
+    for at, letter in enumerate(text):
+        if (letter == "-") != (at in _UUID_DASHES) or (letter != "-" and letter not in _HEX):
+            return None
+    digits = text[:13].replace("-", "")
+    if len(text) > 36:
+        return None
+    free = 4 * (12 - len(digits))
+    low = int(digits or "0", 16) << free
+    high = low + (1 << free)
+    return min(low * 1_000_000, INT_MAX), min(high * 1_000_000, INT_MAX)
+
+
+def _after_prefix(text: str) -> str:
+    return text + chr(0x10FFFF)

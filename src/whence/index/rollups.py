@@ -1,0 +1,152 @@
+"""Counts and durations by minute, hour and day for each kind of event, kept at catch-up.
+
+Statistics over any stretch of time then add up few rows: whole days, the hours beside them, the
+minutes beside those. What is left at both ends, less than a minute, is counted from the entries.
+"""
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable
+
+from whence.index.sketch import Sketch, bin_of
+
+_MINUTE_NS = 60_000_000_000
+_PER_LEVEL = (1, 60, 1440)
+"""How many minutes a slot of each level holds."""
+
+_KIND_BITS = 32
+_KIND_MASK = (1 << _KIND_BITS) - 1
+
+Summary = dict[int, tuple[int, Sketch]]
+"""By kind: how many events, and the durations of those that have one."""
+
+
+class Tally:
+    """Adds up what one window of a catch-up brought, then stores it all at once."""
+
+    def __init__(self) -> None:
+        # Both are keyed by minute << 32 | kind.
+        self._counts: Counter[int] = Counter()
+        self._durations: dict[int, list[int]] = {}
+
+    def add(self, times: list[int], kinds: list[int], durations: list[int | None]) -> None:
+        """Count events, given as columns."""
+        cells = [
+            time // _MINUTE_NS << _KIND_BITS | kind for time, kind in zip(times, kinds, strict=True)
+        ]
+        self._counts.update(cells)
+        held = self._durations
+        for cell, duration in zip(cells, durations, strict=True):
+            if duration is not None:
+                if cell in held:
+                    held[cell].append(duration)
+                else:
+                    held[cell] = [duration]
+
+    def store(self, db: sqlite3.Connection) -> None:
+        """Add what was counted to the stored roll-ups and start again from nothing."""
+        bins = {cell: list(map(bin_of, values)) for cell, values in self._durations.items()}
+        for level, minutes in enumerate(_PER_LEVEL):
+            counts: dict[int, int] = {}
+            values: dict[int, list[int]] = {}
+            numbers: dict[int, list[int]] = {}
+            for cell, count in self._counts.items():
+                slot = _coarser(cell, minutes)
+                counts[slot] = counts.get(slot, 0) + count
+            for cell, held in self._durations.items():
+                slot = _coarser(cell, minutes)
+                values.setdefault(slot, []).extend(held)
+                numbers.setdefault(slot, []).extend(bins[cell])
+            _store_level(
+                db,
+                level,
+                counts,
+                {slot: Sketch.of_binned(values[slot], numbers[slot]) for slot in values},
+            )
+        self._counts.clear()
+        self._durations.clear()
+
+
+def _coarser(cell: int, minutes: int) -> int:
+    if minutes == 1:
+        return cell
+    return (cell >> _KIND_BITS) // minutes << _KIND_BITS | cell & _KIND_MASK
+
+
+def _store_level(
+    db: sqlite3.Connection, level: int, counts: dict[int, int], sketches: dict[int, Sketch]
+) -> None:
+    find = "SELECT count, durations FROM rollups WHERE level = ? AND slot = ? AND kind = ?"
+    last = db.execute("SELECT max(slot) FROM rollups WHERE level = ?", (level,)).fetchone()[0]
+    rows = []
+    for cell, count in counts.items():
+        slot, kind = cell >> _KIND_BITS, cell & _KIND_MASK
+        sketch = sketches.get(cell)
+        # Most events are newer than all before, so there is nothing to add to.
+        is_known = last is not None and slot <= last
+        before = db.execute(find, (level, slot, kind)).fetchone() if is_known else None
+        if before is not None:
+            count += before[0]
+            if before[1] is not None:
+                merged = Sketch.decode(before[1])
+                if sketch is not None:
+                    merged.merge(sketch)
+                sketch = merged
+        rows.append((level, slot, kind, count, sketch.encode() if sketch is not None else None))
+    rows.sort()
+    db.executemany("INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?)", rows)
+
+
+def split_window(since: int | None, until: int | None) -> tuple[int, int] | None:
+    """The whole minutes within [since, until), as minutes since 1970; None where there is none."""
+    low = -(2**62) if since is None else -(-since // _MINUTE_NS)
+    high = 2**62 if until is None else until // _MINUTE_NS
+    return (low, high) if low < high else None
+
+
+def minute_start(minute: int) -> int:
+    """When a minute begins, in nanoseconds."""
+    return minute * _MINUTE_NS
+
+
+def plan_levels(low: int, high: int) -> list[tuple[int, int, int]]:
+    """Cover the minutes [low, high) with few slots: (level, first slot, end), coarse where it can."""
+    spans: list[tuple[int, int, int]] = []
+    for level, minutes in reversed(list(enumerate(_PER_LEVEL))):
+        first, end = -(-low // minutes), high // minutes
+        if first >= end:
+            continue
+        spans.append((level, first, end))
+        for part in ((low, first * minutes), (end * minutes, high)):
+            spans += plan_levels(*part) if part[0] < part[1] else []
+        return spans
+    return spans
+
+
+def read_rollups(db: sqlite3.Connection, low: int, high: int) -> Summary:
+    """Add up the stored roll-ups of the minutes [low, high)."""
+    total: dict[int, tuple[int, Sketch]] = {}
+    find = "SELECT kind, count, durations FROM rollups WHERE level = ? AND slot >= ? AND slot < ?"
+    for level, first, end in plan_levels(low, high):
+        for kind, count, durations in db.execute(find, (level, first, end)):
+            add_summary(total, kind, count, Sketch.decode(durations) if durations else None)
+    return total
+
+
+def summarise(rows: Iterable[tuple[int, int | None]]) -> Summary:
+    """Add up entries one by one: pairs of kind and duration."""
+    counts: Counter[int] = Counter()
+    durations: dict[int, list[int]] = {}
+    for kind, duration in rows:
+        counts[kind] += 1
+        if duration is not None:
+            durations.setdefault(kind, []).append(duration)
+    return {kind: (count, Sketch.of(durations.get(kind, ()))) for kind, count in counts.items()}
+
+
+def add_summary(total: Summary, kind: int, count: int, sketch: Sketch | None) -> None:
+    """Add one kind's count and durations to `total`."""
+    before, held = total.get(kind) or (0, Sketch())
+    if sketch is not None:
+        held.merge(sketch)
+    total[kind] = (before + count, held)

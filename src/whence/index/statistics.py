@@ -1,0 +1,91 @@
+"""How often each kind of event happened and how long it took: from roll-ups where they suffice."""
+
+from dataclasses import dataclass
+
+import msgspec
+
+from whence.errors import CorruptError
+from whence.index.database import BrokenError
+from whence.index.lookup import Lookup
+from whence.index.rollups import Summary, add_summary, minute_start, split_window, summarise
+from whence.index.sketch import Sketch
+from whence.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """How often one kind of event happened, and how long it took where that is known."""
+
+    primitive: str
+    type: str
+    count: int
+    errors: int
+    durations: Sketch
+
+    @property
+    def total_ns(self) -> int:
+        """All durations together."""
+        return self.durations.total
+
+    @property
+    def min_ns(self) -> int | None:
+        """The shortest duration; None where no event has one."""
+        return self.durations.low if self.durations.count else None
+
+    @property
+    def max_ns(self) -> int | None:
+        """The longest duration; None where no event has one."""
+        return self.durations.high if self.durations.count else None
+
+    def quantile(self, q: float) -> float | None:
+        """The duration that a share `q` of the events do not exceed, within one per cent."""
+        return self.durations.quantile(q)
+
+
+def statistics(lookup: Lookup, query: Query) -> list[Statistic]:
+    """Count what matches, per primitive and type, in their order."""
+    named = (query.target, query.agent, query.parent, query.trace)
+    whole = split_window(query.since, query.until)
+    if whole is None or any(name is not None for name in named):
+        return _group(lookup, _from_entries(lookup, query))
+    low, high = whole
+    total: Summary = {}
+    wanted = set(lookup.kinds_of(query))
+    try:
+        for kind, (count, durations) in lookup.rollups(low, high).items():
+            if kind in wanted:
+                add_summary(total, kind, count, durations)
+    except CorruptError as error:
+        raise BrokenError(str(error)) from error
+    edges = []
+    if query.since is not None:
+        edges.append((query.since, minute_start(low)))
+    if query.until is not None:
+        edges.append((minute_start(high), query.until))
+    for since, until in edges:
+        part = msgspec.structs.replace(query, since=since, until=until)
+        for kind, (count, durations) in _from_entries(lookup, part).items():
+            add_summary(total, kind, count, durations)
+    return _group(lookup, total)
+
+
+def _from_entries(lookup: Lookup, query: Query) -> Summary:
+    wanted = lookup.filter(query)
+    return {} if wanted is None else summarise(lookup.cells(wanted))
+
+
+def _group(lookup: Lookup, total: Summary) -> list[Statistic]:
+    """Bring the statuses of each primitive and type together."""
+    groups: dict[tuple[str, str], tuple[int, int, Sketch]] = {}
+    for number, (count, durations) in total.items():
+        primitive, type_, status = lookup.kind(number)
+        before, errors, sketch = groups.setdefault((primitive, type_), (0, 0, Sketch()))
+        sketch.merge(durations)
+        failed = count if status == "error" else 0
+        groups[primitive, type_] = (before + count, errors + failed, sketch)
+    return [
+        Statistic(primitive, type_, count, errors, sketch)
+        for (primitive, type_), (count, errors, sketch) in sorted(
+            groups.items(), key=lambda group: group[0]
+        )
+    ]

@@ -1,0 +1,427 @@
+"""The index of one log: opens it, keeps it up to date, and answers, whatever befalls its file.
+
+A file that is broken, changed, deleted or of another schema is built anew from the journal. A
+folder that does not let us keep an index gets a private one, for as long as it is open.
+"""
+
+import os
+import sqlite3
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Self, TypeVar
+
+from whence.errors import StoreError
+from whence.index.catchup import (
+    Catcher,
+    CaughtUp,
+    JournalChangedError,
+    Progress,
+    check_journal,
+    keep_gone,
+    make_index,
+    read_state,
+    settle_news,
+)
+from whence.index.database import (
+    PATIENCE_S,
+    BrokenError,
+    RefusedError,
+    check_stamp,
+    find_file,
+    open_database,
+    stamp_database,
+    throw_away,
+    translate,
+)
+from whence.index.lookup import Lookup, Row
+from whence.index.sql import Answer, Value, run_sql
+from whence.index.statistics import Statistic, statistics
+from whence.journal.reader import Reader
+from whence.query import Query
+
+_SMALL_PAGE, _LARGE_PAGE = 256, 4096
+_TURN_MS = 250
+_ATTEMPTS = 4
+
+Place = tuple[int, int] | None
+T = TypeVar("T")
+
+# A connection that came over a fork must not be closed by the child: kept, so that it never is.
+_inherited: list[object] = []
+
+
+class Problem(NamedTuple):
+    """A place in the journal that could not be read as an event."""
+
+    segment: str
+    offset: int
+    length: int
+    problem: str
+
+
+class Writer(NamedTuple):
+    """One writer as its lines tell: when it opened, spoke last (ns), and whether it closed."""
+
+    name: str
+    opened: int | None
+    last: int
+    is_closed: bool
+    lost: int
+
+
+class Index:
+    """Look-ups over one journal. Threads may share it; a forked child reopens it by itself.
+
+    What it answers is as of the last `catch_up`. The `seq` of its rows hold until the next one.
+    """
+
+    def __init__(self, folder: Path, reader: Reader) -> None:
+        self.folder = folder
+        self._reader = reader
+        # The lock guards all below.
+        self._lock = threading.RLock()
+        self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._gone: dict[str, int] = {}
+        self._db: sqlite3.Connection | None = None
+        self._open()
+
+    @classmethod
+    def open(cls, folder: Path, reader: Reader) -> "Index":
+        """Open the index of the log in `folder`, an empty one if there is none yet."""
+        return cls(folder, reader)
+
+    @property
+    def is_private(self) -> bool:
+        """Whether this index is for this process alone, because the folder would not take it."""
+        return self._private is not None
+
+    @property
+    def path(self) -> Path:
+        """The file that holds the index now."""
+        return self._path
+
+    def close(self) -> None:
+        """Close the file in good order. Closing twice is fine."""
+        with self._lock:
+            if self._db is None:
+                return
+            try:
+                if os.getpid() == self._pid:
+                    stamp_database(self._db, self._path)
+            except (sqlite3.Error, OSError):
+                # An unstamped file is no harm: it is trusted as it is.
+                pass
+            self._drop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self) -> None:
+        for _ in range(_ATTEMPTS):
+            home = self._home()
+            try:
+                self._db, self._path = open_database(home)
+            except BrokenError:
+                self._discard(home)
+                continue
+            except RefusedError:
+                self._go_private()
+                continue
+            self._pid = os.getpid()
+            self._lookup = Lookup(self._db, self._reader)
+            return
+        raise StoreError(f"cannot open an index in {self.folder}")
+
+    def _discard(self, home: Path) -> None:
+        try:
+            path = find_file(home)
+            if path is not None:
+                throw_away(home, path)
+        except RefusedError:
+            self._go_private()
+
+    def _go_private(self) -> None:
+        if self._private is None:
+            self._private = tempfile.TemporaryDirectory(prefix="whence-index-")
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            if os.getpid() == self._pid:
+                self._db.close()
+            else:
+                _inherited.append((self._db, self._private))
+                self._private = None
+        self._db = None
+        if self._private is not None:
+            self._private.cleanup()
+        self._private = None
+
+    def _home(self) -> Path:
+        return self.folder if self._private is None else Path(self._private.name)
+
+    def _renew(self) -> None:
+        """Throw the file away and begin an empty one."""
+        gone = self._gone
+        if self._db is not None:
+            try:
+                gone = dict(self._db.execute("SELECT name, size FROM gone").fetchall()) | gone
+            except sqlite3.Error:
+                # What the broken file knew of lost segments is lost with it.
+                pass
+            self._db.close()
+            self._db = None
+        self._discard(self._home())
+        self._open()
+        self._gone = gone
+
+    def _connection(self) -> sqlite3.Connection:
+        """The connection, opened again after a fork or a `close`."""
+        if self._db is not None and os.getpid() != self._pid:
+            self._drop()
+        if self._db is None:
+            self._open()
+        assert self._db is not None
+        return self._db
+
+    def _ask(self, answer: Callable[[Lookup], T], *, by_seq: bool = False) -> T:
+        """Answer from one state of the index; a broken file costs a rebuild, not the answer.
+
+        Only an answer about rows named `by_seq` cannot be given then: their numbers are new.
+        """
+        with self._lock:
+            for attempt in range(2):
+                db = self._connection()
+                try:
+                    db.execute("BEGIN")
+                    try:
+                        self._lookup.refresh()
+                        return answer(self._lookup)
+                    finally:
+                        db.rollback()
+                except sqlite3.ProgrammingError:
+                    raise
+                except sqlite3.Error as error:
+                    problem = translate(error)
+                except BrokenError as error:
+                    problem = error
+                if attempt or not isinstance(problem, BrokenError):
+                    raise StoreError(str(problem)) from problem
+                self._renew()
+                self.catch_up()
+                if by_seq:
+                    raise StoreError("the index was built anew while it was read: ask again")
+        raise AssertionError("the second attempt returns or raises")
+
+    def catch_up(self, progress: Progress | None = None) -> CaughtUp:
+        """Take in what the journal holds now; `progress` hears of bytes done and bytes in all.
+
+        Waits while another process does the same, as long as that one moves on.
+        """
+        with self._lock:
+            problem: Exception = StoreError("not tried")
+            for _ in range(_ATTEMPTS):
+                db = self._connection()
+                try:
+                    return self._catch_up(db, progress or _no_progress)
+                except JournalChangedError as error:
+                    self._gone = self._gone | error.gone
+                    problem = error
+                except BrokenError as error:
+                    problem = error
+                except sqlite3.Error as error:
+                    problem = translate(error)
+                    if isinstance(problem, RefusedError):
+                        db.close()
+                        self._db = None
+                        self._go_private()
+                        continue
+                    if not isinstance(problem, BrokenError):
+                        raise problem from error
+                self._renew()
+            raise StoreError(f"cannot build an index of {self.folder}: {problem}")
+
+    def _catch_up(self, db: sqlite3.Connection, progress: Progress) -> CaughtUp:
+        if find_file(self._home()) != self._path:
+            # Deleted, or built anew by another process: go on with the one that counts.
+            db.close()
+            self._db = None
+            db = self._connection()
+        check_stamp(db, self._path)
+        behind = self._behind(db)
+        state = read_state(db)
+        if not behind and "indexed" in state and "unsettled" not in state and not self._gone:
+            return CaughtUp(0, 0)
+        self._lookup.forget()
+        events = fragments = 0
+        catcher = Catcher(db, self._reader)
+        steps: list[Callable[[], bool]] = []
+
+        def window() -> bool:
+            nonlocal events, fragments
+            found = catcher.run_window()
+            events += found.events
+            fragments += found.fragments
+            return found.is_last
+
+        steps = [window, lambda: make_index(db), lambda: settle_news(db)]
+        for step in steps:
+            while True:
+                if not self._begin(db):
+                    return CaughtUp(events, fragments, max(self._behind(db), 1))
+                try:
+                    done = step()
+                    keep_gone(db, self._gone)
+                    db.execute("COMMIT")
+                except BaseException:
+                    db.rollback()
+                    raise
+                progress(behind - min(behind, self._behind(db)), behind)
+                if done:
+                    break
+        self._gone = {}
+        return CaughtUp(events, fragments)
+
+    def _behind(self, db: sqlite3.Connection) -> int:
+        return check_journal(db, dict(self._reader.segments()))
+
+    def _begin(self, db: sqlite3.Connection) -> bool:
+        """Become the one who writes; False if another process is, and does not move on."""
+        db.execute(f"PRAGMA busy_timeout = {_TURN_MS}")
+        try:
+            deadline, seen = time.monotonic() + PATIENCE_S, -1
+            while time.monotonic() < deadline:
+                try:
+                    db.execute("BEGIN IMMEDIATE")
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                        raise
+                    now = read_state(db).get("windows", 0)
+                    if now != seen:
+                        deadline, seen = time.monotonic() + PATIENCE_S, now
+                else:
+                    return True
+            return False
+        finally:
+            db.execute(f"PRAGMA busy_timeout = {int(PATIENCE_S * 1000)}")
+
+    def find(
+        self,
+        query: Query,
+        *,
+        newest_first: bool = False,
+        limit: int | None = None,
+        after: tuple[int, int] | None = None,
+    ) -> Iterator[Row]:
+        """Give the events that match by (time, seq), from `after` that of an earlier row.
+
+        Reads page by page, so the caller may stop early, and may take its time.
+        """
+        size, started = _SMALL_PAGE, False
+        while limit is None or limit > 0:
+            want = size if limit is None else min(size, limit)
+            place = after
+
+            def answer(lookup: Lookup, want: int = want, place: Place = place) -> list[Row]:
+                return lookup.page(query, newest_first=newest_first, size=want, after=place)
+
+            page = self._ask(answer, by_seq=started)
+            yield from page
+            if len(page) < want:
+                return
+            after, started, size = (page[-1].time, page[-1].seq), True, _LARGE_PAGE
+            limit = None if limit is None else limit - len(page)
+
+    def by_id(self, event_id: str) -> Row | None:
+        """The event of that id; None if there is none."""
+        return self._ask(lambda lookup: lookup.by_id(event_id))
+
+    def by_prefix(self, text: str, limit: int = 20) -> list[Row]:
+        """The first `limit` events whose id begins like that, by time."""
+        return self._ask(lambda lookup: lookup.by_prefix(text, limit))
+
+    def by_suffix(self, text: str, limit: int = 20) -> list[Row]:
+        """At most `limit` events whose id ends like that, the latest read first.
+
+        Reads the whole table: a tenth of a second for a million events.
+        """
+        return self._ask(lambda lookup: lookup.by_suffix(text, limit))
+
+    def rows(self, seqs: Iterable[int]) -> list[Row]:
+        """The rows of these numbers by (time, seq); numbers that there are none of are left out."""
+        given = list(seqs)
+        return self._ask(lambda lookup: lookup.rows(given), by_seq=True)
+
+    def children(self, seqs: Iterable[int]) -> list[Row]:
+        """What these events caused directly, as parents or through links."""
+        given = list(seqs)
+        return self._ask(lambda lookup: lookup.children(given), by_seq=True)
+
+    def descendants(self, seqs: Iterable[int], limit: int) -> list[Row]:
+        """All that these events caused, directly or not: the nearest `limit` of them."""
+        given = list(seqs)
+        return self._ask(lambda lookup: lookup.descendants(given, limit), by_seq=True)
+
+    def ancestors(self, seq: int) -> list[Row]:
+        """The chain of parents, nearest first; stops at a circle."""
+        return self._ask(lambda lookup: lookup.ancestors(seq), by_seq=True)
+
+    def links(self, seqs: Iterable[int]) -> list[tuple[int, int]]:
+        """Pairs (cause, effect) of the links that lead to or from these events."""
+        given = list(seqs)
+        return self._ask(lambda lookup: lookup.links(given), by_seq=True)
+
+    def missing_parent(self, seqs: Iterable[int]) -> dict[int, str]:
+        """By event: the id of its parent, where no line holds that."""
+        given = list(seqs)
+        return self._ask(lambda lookup: lookup.missing_parents(given), by_seq=True)
+
+    def agents(self) -> list[str]:
+        """All agents that any event names, in order."""
+        return self._ask(lambda lookup: lookup.names("agents"))
+
+    def targets(self) -> list[str]:
+        """All targets that any event names, in order."""
+        return self._ask(lambda lookup: lookup.names("targets"))
+
+    def has_agent(self, name: str) -> bool:
+        """Whether any event names that agent."""
+        return self._ask(lambda lookup: lookup.number_of("agents", name)) is not None
+
+    def has_target(self, name: str) -> bool:
+        """Whether any event names that target."""
+        return self._ask(lambda lookup: lookup.number_of("targets", name)) is not None
+
+    def statistics(self, query: Query) -> list[Statistic]:
+        """Count what matches, per primitive and type, in their order."""
+        return self._ask(lambda lookup: statistics(lookup, query))
+
+    def problems(self) -> list[Problem]:
+        """The places of the journal that could not be read, and the segments that went missing."""
+        return self._ask(lambda lookup: [Problem(*found) for found in lookup.problems()])
+
+    def writers(self) -> list[Writer]:
+        """All writers, by when they were last heard of."""
+        return self._ask(lambda lookup: [Writer(*found) for found in lookup.writers()])
+
+    def lost(self) -> dict[str, int]:
+        """By writer: how many of its events no line holds, writers without a hole left out."""
+        return {writer.name: writer.lost for writer in self.writers() if writer.lost}
+
+    def sql(self, statement: str, params: Sequence[Value] = ()) -> Answer:
+        """Run one reading statement over `events` and the tables; return column names and rows.
+
+        Raises `ValueError` for a statement that does not parse, or that does more than read.
+        """
+        with self._lock:
+            self._connection()
+            return run_sql(self._path, self._reader, statement, params)
+
+
+def _no_progress(_done: int, _total: int) -> None:
+    """Stands for a listener where there is none."""
