@@ -97,7 +97,6 @@ class Recorder:
         self,
         primitive: str,
         type: str,
-        *,
         agent: str | None = None,
         target: str | None = None,
         data: Any = None,
@@ -110,6 +109,9 @@ class Recorder:
         wait: bool = False,
     ) -> str:
         """Record one event and return its id.
+
+        Name all but the first two arguments: their order is not a promise. (Python fills missing
+        keyword-only arguments slower than these, by two percent of an event.)
 
         `parent` is the id of the event that caused this one, by default the span or `cause`
         around the call; `links` are further causes. With `private` only a commitment to `data`
