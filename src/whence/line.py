@@ -20,16 +20,31 @@ ENVELOPE_BYTES_MAX = 65_000
 INLINE_BYTES_MAX = 64 * 1024
 """A payload larger than this goes to a blob."""
 
-DEPTH_MAX = 100
-"""Payloads are written no deeper than this, so that every reader's stack can decode them."""
+DEPTH_MAX = 200
+"""Payloads nest no deeper than this, so that every reader's stack can decode them."""
+
+NUMBER_MAX = 2**63 - 1
+"""The numbers of an envelope are no larger, so that every store can hold them."""
 
 SEALABLE_BYTES_MIN = 13
 """The payload size from which a line is at least as long as its sealed entry."""
 
 _START = b'{"id":"'
+_SALT_PART_BYTES = len(',"salt":"","data":}') + 24
+_COMMIT_PART_BYTES = len(',"commit":""}') + 43
+_BLOB_PART_BYTES = len(',"blob":')
 _SALT = re.compile(r"[A-Za-z0-9_-]{24}", re.ASCII).fullmatch
 _COMMIT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
 _WRITER = re.compile(r"[a-z0-9]{12}", re.ASCII).fullmatch
+
+# Strings, so that the brackets inside them do not count.
+_STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SQUARE = bytes.maketrans(b"{}", b"[]")
+
+# Strings and brackets of a line that is read from its end: there a quote belongs to its string
+# if a backslash follows, since between strings there are none.
+_BACKWARD = re.compile(rb'"[^"]*+(?:"\\[^"]*+)*+(?:"|\Z)|[][{}]').finditer
 
 _decode = msgspec.json.Decoder(Event).decode
 _encode = msgspec.json.Encoder().encode
@@ -46,8 +61,15 @@ class Piece(NamedTuple):
 
 def encode_event(event: Event) -> bytes:
     """Write the event as its line, without the newline."""
-    line = _encode(event)
+    line = _encode_whole(event)
     return line + line_padding(len(event.payload)) if event.salt is not None else line
+
+
+def _encode_whole(event: Event) -> bytes:
+    if not len(event.payload) and event.payload is not NO_PAYLOAD:
+        # A copy, or one that came from another process: only the very same object is left out.
+        event = msgspec.structs.replace(event, payload=NO_PAYLOAD)
+    return _encode(event)
 
 
 def line_padding(payload_length: int) -> bytes:
@@ -65,23 +87,43 @@ def decode_line(raw: bytes) -> Event:
     text = raw.rstrip(b" ")
     try:
         event = _decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptError(f"not an event: {_clause(error)}") from error
+    except RecursionError as error:
+        if not _is_too_deep(text):
+            # The caller has left too little of the stack: that says nothing about the line.
+            raise
+        raise CorruptError(f"payload is nested deeper than {DEPTH_MAX}") from error
     if _encode(event) != text:
         raise CorruptError("not written as its decoded form would be")
     if event.salt is not None:
         if event.commit is not None or event.payload is NO_PAYLOAD or not _SALT(event.salt):
             raise CorruptError("salt, data and commit do not fit together")
-        size = len(text) - len(event.payload) - 43
+        size = len(text) - len(event.payload) - _SALT_PART_BYTES
+        if len(event.payload) > 2 * DEPTH_MAX and _is_too_deep(text):
+            raise CorruptError(f"payload is nested deeper than {DEPTH_MAX}")
     else:
         if event.payload is not NO_PAYLOAD or event.commit is None or not _COMMIT(event.commit):
             raise CorruptError("neither a payload with its salt nor a commitment")
-        size = len(text)
-    if b"\r" in text or not (text.isascii() or _is_utf8(text)):
-        raise CorruptError("holds a carriage return or is not UTF-8")
+        size = len(text) - _COMMIT_PART_BYTES
+        if event.blob is not None:
+            size -= _BLOB_PART_BYTES + len(str(event.blob))
+    if text.find(b"\r") >= 0 or text.find(b"\n") >= 0 or not (text.isascii() or _is_utf8(text)):
+        raise CorruptError("holds a line break or is not UTF-8")
     if size > ENVELOPE_BYTES_MAX or not _is_sound(event):
         raise CorruptError("envelope has a field outside its bounds")
     return event
+
+
+def _is_too_deep(text: bytes) -> bool:
+    """Tell whether a line's payload nests too deep; also true of brackets that do not match."""
+    if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
+        return False
+    brackets = _STRINGS.sub(b"", text).translate(_SQUARE, _NO_BRACKETS)
+    # Each round takes the innermost level away. The line itself is one more than its payload.
+    for _ in range(DEPTH_MAX + 1):
+        brackets = brackets.replace(b"[]", b"")
+    return brackets != b""
 
 
 def _is_utf8(text: bytes) -> bool:
@@ -97,19 +139,23 @@ def _is_sound(event: Event) -> bool:
         parse_time(event.time)
     except ValueError:
         return False
-    if event.blob is not None and (event.commit is None or event.blob <= INLINE_BYTES_MAX):
+    if event.blob is not None and (
+        event.commit is None or not INLINE_BYTES_MAX < event.blob <= NUMBER_MAX
+    ):
         return False
     return (
         0 < len(event.id)
         and (len(event.id) <= ID_BYTES_MAX // 4 or len(event.id.encode()) <= ID_BYTES_MAX)
         and _WRITER(event.w) is not None
-        and event.n >= 0
+        and 0 <= event.n <= NUMBER_MAX
+        and (event.duration is None or 0 <= event.duration <= NUMBER_MAX)
     )
 
 
 def _clause(error: Exception) -> str:
     text = str(error)
-    return (text[:1].lower() + text[1:])[:200]
+    first = text[:1].lower() if text[1:2].islower() else text[:1]
+    return (first + text[1:])[:200]
 
 
 def split_line(raw: bytes) -> list[Piece]:
@@ -122,24 +168,40 @@ def split_line(raw: bytes) -> list[Piece]:
         return [Piece(0, len(raw), decode_line(raw), "")]
     except CorruptError as error:
         problem = str(error)
-    at = raw.find(_START, 1)
-    while at >= 0:
-        rest = raw[at:]
-        if _could_be_line(rest):
-            try:
-                piece = Piece(at, len(rest), decode_line(rest), "")
-            except CorruptError:
-                pass
-            else:
-                return [_before(raw[:at], problem), piece]
-        at = raw.find(_START, at + 1)
+    at = _last_object(raw)
+    if at > 0 and raw.startswith(_START, at):
+        try:
+            piece = Piece(at, len(raw) - at, decode_line(raw[at:]), "")
+        except CorruptError:
+            pass
+        else:
+            return [_before(raw[:at], problem), piece]
     return [Piece(0, len(raw), None, problem)]
 
 
-def _could_be_line(rest: bytes) -> bool:
-    """Tell cheaply whether an envelope starts here, so that hostile bytes cost little."""
-    within = ENVELOPE_BYTES_MAX + len(_START)
-    return rest.find(b',"salt":"', 0, within) > 0 or rest.find(b',"commit":"', 0, within) > 0
+def _last_object(raw: bytes) -> int:
+    """Where the object starts whose closing brace ends the line; -1 if nowhere.
+
+    A valid line is one object, so no other place can be the start of one. Found from the end in
+    a single pass, so that no bytes, however hostile, cost more than their length.
+    """
+    if raw.find(_START, 1) < 0:
+        return -1
+    backward = raw.rstrip(b" ")[::-1]
+    if not backward.startswith(b"}"):
+        return -1
+    depth = 0
+    for token in _BACKWARD(backward):
+        char = backward[token.start()]
+        if char in b"}]":
+            depth += 1
+        elif char in b"{[":
+            depth -= 1
+        if depth == 0:
+            return len(backward) - token.end()
+        if depth > DEPTH_MAX + 1:
+            return -1
+    return -1
 
 
 def _before(raw: bytes, problem: str) -> Piece:
@@ -165,4 +227,4 @@ def seal_event(event: Event) -> Event:
 
 def sealed_entry(event: Event) -> bytes:
     """The bytes that the proof covers: the line, its payload replaced by the commitment."""
-    return _encode(seal_event(event))
+    return _encode_whole(seal_event(event))
