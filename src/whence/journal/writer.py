@@ -245,7 +245,7 @@ class Writer:
     def close(self) -> None:
         """Write what is queued and `writer.close`, and give everything back. May be called twice."""
         self._async.close()
-        with self._group.quiet, self._lock:
+        with self._group.stopped(), self._lock:
             if self._is_closed:
                 return
             self._drain()

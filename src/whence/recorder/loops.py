@@ -35,14 +35,13 @@ def _wake(tickets: list[Ticket]) -> None:
 _tellers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Teller]" = WeakKeyDictionary()
 
 
-async def wait_durable(writer: Writer, head: bytes, tail: bytes) -> None:
-    """Return when the line survives a power cut; StoreError when that cannot be promised."""
+def ask_durable(writer: Writer, head: bytes, tail: bytes) -> "asyncio.Future[None]":
+    """Append a line; the future is done when it survives a power cut, or holds the StoreError."""
     loop = asyncio.get_running_loop()
     teller = _tellers.get(loop)
     if teller is None:
         teller = _tellers[loop] = _Teller(loop)
-    future = loop.create_future()
     ticket = Ticket()
-    ticket.waiter = future
+    ticket.waiter = future = loop.create_future()
     writer.ask_durable(head, tail, ticket, teller.tell)
-    await future
+    return future

@@ -168,17 +168,19 @@ class Recorder:
         private: bool = False,
     ) -> str:
         """As `emit` with durability `disk`, for event loops: tasks that wait share each sync."""
-        from whence.recorder.loops import wait_durable
+        from whence.recorder.loops import ask_durable
 
         now = self.clock()
         event_id, salt = self.make_id(now)
-        names = self._names.write(primitive, type, agent, target)
+        names = self._names.get((primitive, type, agent, target)) or self._names.write(
+            primitive, type, agent, target
+        )
         cause = self._cause() if parent is None else self._cause_of(parent)
         head = self._head(
             event_id, now, names, cause, write_extras(status, duration, links, private)
         )
         payload = self._payload(data)
-        await wait_durable(self._writer, head, self._tail(salt, payload, private))
+        await ask_durable(self._writer, head, self._tail(salt, payload, private))
         return Receipt(event_id, salt.decode(), payload) if private else event_id
 
     def span(
