@@ -36,14 +36,14 @@ import re
 import sys
 import uuid
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
-from whence.recorder.redact import REDACTED, SHORTEST, Redactor
+from whence.recorder.redact import REDACTED, RUN, RUNS, SCHEME_SIZE, SHORTEST, Redactor
 
 MARKS = "$marks"
 MOST_LEVELS = 100
@@ -53,6 +53,7 @@ _MOST_KEYS = 10_000
 _LONGEST_KEY = 200
 _FAST_LEVELS = 30
 _INF = float("inf")
+_MINUS_INF = -_INF
 _DEFAULT = Redactor()
 _UNREADABLE = b'{"value":null,"$marks":{"/value":"wrapped unreadable"}}'
 
@@ -85,29 +86,39 @@ class Payloads:
     def __init__(self, redactor: Redactor | None = _DEFAULT) -> None:
         self._redactor = redactor
         self._may_hold_secret = redactor.may_hold_secret if redactor else _never
-        # Keys seen before, by what they mean: exact `str` that need no change. Sets that only
-        # grow or are emptied need no lock: an entry that gets lost costs time alone.
-        self._plain: set[str] = set()
-        self._secret: set[str] = set()
+        self._find_head = redactor.find_head if redactor and not redactor.has_patterns else None
+        self._keys = _KnownKeys()
 
     def encode(self, data: object) -> bytes:
         """Return `data` as one JSON value, with marks where it had to change. Never raises."""
+        find_head = self._find_head
         try:
-            # The first level of `_copy` once more, since a call costs as much as two keys.
-            if type(data) is dict:
-                plain = self._plain
+            # The first level of `_copy` and `Redactor.may_hold_secret` once more, since each call
+            # costs as much as a look at two keys.
+            if type(data) is dict and find_head:
+                plain = self._keys.plain
                 copy = data.copy()
                 for key, value in copy.items():
                     if key not in plain:
-                        if key in self._secret and type(value) in _NUMBERS:
+                        if key in self._keys.secret and type(value) in _NUMBERS:
                             continue
                         break
                     kind = type(value)
                     if kind is str:
-                        if len(value) >= SHORTEST and self._may_hold_secret(value):
+                        size = len(value)
+                        if (
+                            size >= SHORTEST
+                            and (
+                                value.encode().translate(RUNS).find(RUN) >= 0
+                                or ":" in value
+                                or "=" in value
+                                or (size < SCHEME_SIZE and value[0] in "Bb")
+                            )
+                            and find_head(value[::-1])
+                        ):
                             break
                     elif kind is float:
-                        if not -_INF < value < _INF:
+                        if not _MINUS_INF < value < _INF:
                             break
                     elif kind not in _EASY:
                         nested = self._copy(value, _FAST_LEVELS)
@@ -122,7 +133,7 @@ class Payloads:
             # Whatever it was, the slow path meets it again and marks it.
             pass
         try:
-            return _encode(_Cleaner(self._redactor, self._learn).clean(data))
+            return _encode(_Cleaner(self._redactor, self._keys).clean(data))
         except Exception:  # noqa: BLE001
             # Only a stack with no room left comes here.
             return _UNREADABLE
@@ -134,7 +145,7 @@ class Payloads:
         """
         kind = type(value)
         if kind is dict and levels:
-            plain = self._plain
+            plain = self._keys.plain
             copy = value.copy()
             items: Any = copy.items()
         elif kind in (list, tuple) and levels:
@@ -144,20 +155,20 @@ class Payloads:
         elif kind is str:
             return None if self._may_hold_secret(value) else value
         elif kind is float:
-            return value if -_INF < value < _INF else None
+            return value if _MINUS_INF < value < _INF else None
         else:
             return value if kind in _EASY else None
         for key, part in items:
             if plain is not None and key not in plain:
-                if key in self._secret and type(part) in _NUMBERS:
+                if key in self._keys.secret and type(part) in _NUMBERS:
                     continue
                 return None
             kind = type(part)
             if kind is str:
-                if len(part) >= SHORTEST and self._may_hold_secret(part):
+                if self._may_hold_secret(part):
                     return None
             elif kind is float:
-                if not -_INF < part < _INF:
+                if not _MINUS_INF < part < _INF:
                     return None
             elif kind not in _EASY:
                 nested = self._copy(part, levels - 1)
@@ -166,9 +177,19 @@ class Payloads:
                 copy[key] = nested
         return copy
 
-    def _learn(self, key: str, secret: bool) -> None:
-        """Remember what a key means that the slow path left as it was."""
-        keys = self._secret if secret else self._plain
+
+class _KnownKeys:
+    """Keys seen before that need no change, by what they mean: exact `str`, none of them `$marks`.
+
+    Sets that only grow or are emptied need no lock: an entry that gets lost costs time alone.
+    """
+
+    def __init__(self) -> None:
+        self.plain: set[str] = set()
+        self.secret: set[str] = set()
+
+    def learn(self, key: str, secret: bool) -> None:
+        keys = self.secret if secret else self.plain
         if len(key) <= _LONGEST_KEY and key != MARKS:
             if len(keys) >= _MOST_KEYS:
                 keys.clear()
@@ -178,9 +199,9 @@ class Payloads:
 class _Cleaner:
     """Rebuilds one value as plain JSON types and notes each change. Used once."""
 
-    def __init__(self, redactor: Redactor | None, learn: Callable[[str, bool], None]) -> None:
+    def __init__(self, redactor: Redactor | None, keys: _KnownKeys) -> None:
         self._redactor = redactor
-        self._learn = learn
+        self._keys = keys
         self._marks: dict[str, str] = {}
         # The containers that are being read, by identity, with the pointer of each.
         self._open: dict[int, str] = {}
@@ -257,30 +278,33 @@ class _Cleaner:
         clean: dict[str, Any] = {}
         same: dict[str, int] = {}
         for key, value in items:
-            wanted, changed = self._clean_key(key)
+            wanted, changed, names_secret = self._judge_key(key)
             name = wanted
             while name in clean:
                 same[wanted] = same.get(wanted, 1) + 1
                 name = f"{wanted} ({same[wanted]})"
             below = f"{pointer}/{name.replace('~', '~0').replace('/', '~1')}"
-            names_secret = self._redactor is not None and self._redactor.is_secret_key(name)
             clean[name] = self._read(value, below, level, secret or names_secret)
             if changed or name != wanted:
                 self._mark(below, "key")
-            elif type(key) is str:
-                self._learn(key, names_secret)
         return clean
 
-    def _clean_key(self, key: Any) -> tuple[str, bool]:
-        """Return a key as text, and whether that is a change worth a mark."""
+    def _judge_key(self, key: Any) -> tuple[str, bool, bool]:
+        """Return a key as text, whether that is a change worth a mark, and if it names a secret."""
+        if type(key) is str and key in self._keys.plain:
+            return key, False, False
         try:
             name, changed = _name_key(key)
         except Exception as error:  # noqa: BLE001
             name, changed = type(error).__name__, True
         clean = _SURROGATES.sub("\ufffd", name)
+        names_secret = False
         if self._redactor:
             clean = self._redactor.redact(clean)
-        return clean, changed or clean != name
+            names_secret = self._redactor.is_secret_key(clean)
+        if type(key) is str and clean == key:
+            self._keys.learn(key, names_secret)
+        return clean, changed or clean != name, names_secret
 
     def _clean_text(self, text: str, pointer: str, secret: bool) -> str:
         if self._redactor and secret and text and not self._redactor.allows(text):
@@ -296,15 +320,16 @@ class _Cleaner:
 
     def _clean_int(self, value: int, pointer: str) -> int | str:
         try:
-            # The limit on digits holds for whoever will read them, too.
-            str(value)
+            # The limit on digits holds for whoever will read them, too; it is never below 640.
+            if value.bit_length() > 2_000:
+                str(value)
         except ValueError:
             self._mark(pointer, "hex")
             return hex(value)
         return value
 
     def _clean_float(self, value: float, pointer: str) -> float | None:
-        if -_INF < value < _INF:
+        if _MINUS_INF < value < _INF:
             return value
         self._mark(pointer, repr(value))
         return None

@@ -24,6 +24,8 @@ from whence.recorder.shapes import SHAPES
 REDACTED = "[redacted]"
 SHORTEST = 13
 """Texts of fewer characters are not searched: no token is shorter."""
+SCHEME_SIZE = len("Bearer ") + SHORTEST
+"""A text of fewer characters may be nothing but `Bearer` and a token too short for a run."""
 
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.=+/~"
 RUNS = bytes(ord("x") if byte in _TOKEN_BYTES else ord(" ") for byte in range(256))
@@ -42,6 +44,9 @@ _KEYS = """
 """.split()
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
+_EDGE = "(?![A-Za-z0-9])"
+_MANY = 8
+
 _PEM = re.compile(
     r"-----BEGIN[ A-Z0-9_-]{0,100}PRIVATE KEY(?: BLOCK)?-----"
     r"(?=[\s\S]{0,400}?[\w.=+/~-]{13})[\s\S]*?(?:-----END[^\n\r]{0,100}?-----|\Z)",
@@ -49,15 +54,16 @@ _PEM = re.compile(
 )
 _URL_PASSWORD = re.compile(r"://[^\s/@:]*:([^\s/@]+)@", re.ASCII)
 _CURL_USER = re.compile(
-    r"(?<!\S)(?:-u|--user)[ \t=]{0,5}[\"']?[^\s:\"']{0,64}:([^\s\"']+)", re.ASCII
+    r"(?<!\S)(?:-u[ \t=]{0,5}|--user[ \t=]{1,5})[\"']?[^\s:=\"']{0,64}:([^\s\"']+)", re.ASCII
 )
-_BEARER = re.compile(r"(?i:bearer)[ \t]+([\w.~+/=-]+)\Z", re.ASCII)
+_BEARER = re.compile(r"(?i:bearer)[ \t]([\w.~+/=-]+)\Z", re.ASCII)
 # A word of prose may follow "basic"; a secret shows a digit, a sign or an inner capital.
 _SCHEME = re.compile(
     r"\b(?i:bearer|basic)[ \t]+(?=.[a-z-]*[A-Z0-9_~+/=])([\w.~+/=-]{13,})", re.ASCII
 )
 _ASSIGNMENT = re.compile(
-    r"(?<![\w.-])([\w.-]{1,64})(?:\\{0,2}[\"'])?[ \t]{0,4}(?:=>|:=|[:=](?!=))[ \t]{0,4}", re.ASCII
+    r"(?<![\w.-])([\w.-]{0,63}[A-Za-z])(?:\\{0,2}[\"'])?[ \t]{0,4}(?:=>|:=|[:=](?!=))[ \t]{0,4}",
+    re.ASCII,
 )
 _QUOTED = re.compile(r"(\\{0,2}[\"'])(.*?)(?:\1|\Z)", re.DOTALL)
 _BARE = re.compile(
@@ -87,9 +93,10 @@ class Redactor:
         self._keys = frozenset(tuple(words) for words in named if words)
         self._longest = max(len(words) for words in self._keys)
         self._patterns = tuple(re.compile(pattern) for pattern in patterns)
+        self.has_patterns = bool(self._patterns)
         self._allow = frozenset(allow)
         self._allowed_keys = frozenset(tuple(split_words(text)) for text in self._allow)
-        self._find_head = _compile_heads(frozenset(words[-1] for words in self._keys)).search
+        self.find_head = _compile_heads(frozenset(words[-1] for words in self._keys)).search
 
     def is_secret_key(self, key: str) -> bool:
         """Tell whether the words of `key` name a secret, wherever in the key they stand."""
@@ -106,28 +113,25 @@ class Redactor:
 
     def may_hold_secret(self, text: str) -> bool:
         """Tell at little cost whether `redact` could change `text`. Some false alarms, no miss."""
-        if self._patterns:
+        if self.has_patterns:
             return True
+        # `Payloads.encode` repeats this line where a call would cost too much.
         return (
             len(text) >= SHORTEST
             and (
                 text.encode("utf-8", "replace").translate(RUNS).find(RUN) >= 0
                 or ":" in text
                 or "=" in text
-                or text[0] in "Bb"
+                or (len(text) < SCHEME_SIZE and text[0] in "Bb")
             )
-            and self.has_head(text)
+            and self.find_head(text[::-1]) is not None
         )
-
-    def has_head(self, text: str) -> bool:
-        """Tell whether a head is in `text`: the second half of `may_hold_secret`."""
-        return bool(self._patterns) or self._find_head(text[::-1]) is not None
 
     def redact(self, text: str) -> str:
         """Return `text` with `[redacted]` for each secret; the same object if there is none."""
         if not self.may_hold_secret(text):
             return text
-        spans = sorted(span for span in self._find(text) if text[slice(*span)] not in self._allow)
+        spans = sorted({span for span in self._find(text) if text[slice(*span)] not in self._allow})
         if not spans:
             return text
         pieces = []
@@ -143,9 +147,11 @@ class Redactor:
         yield from self._find_assigned(text)
         for pattern in (_PEM, _URL_PASSWORD, _SCHEME, *self._patterns):
             for match in pattern.finditer(text):
-                yield match.span(1 if pattern.groups else 0)
-        if match := _BEARER.match(text):
-            yield match.span(1)
+                start, end = match.span(1 if pattern.groups and match[1] else 0)
+                if start < end:
+                    yield start, end
+        if whole := _BEARER.match(text):
+            yield whole.span(1)
         if "curl" in text:
             for match in _CURL_USER.finditer(text):
                 yield match.span(1)
@@ -154,7 +160,7 @@ class Redactor:
         backwards = text[::-1]
         ends = []
         at = 0
-        while hit := self._find_head(backwards, at):
+        while hit := self.find_head(backwards, at):
             ends.append(len(text) - hit.start())
             at = hit.start() + 1
         done = 0
@@ -162,9 +168,8 @@ class Redactor:
             # What lies inside a token already found is not looked at again: linear, whatever comes.
             if end <= done:
                 continue
-            for lead, pattern in _shapes_by_last().get(text[end - 1], ()):
-                match = pattern.match(text, end - lead) if end >= lead else None
-                if match:
+            for lead, pattern in _list_shapes(text[end - 1]):
+                if end >= lead and (match := pattern.match(text, end - lead)):
                     yield match.span(pattern.groups)
                     done = max(done, match.end())
 
@@ -203,44 +208,39 @@ def split_words(key: str) -> list[str]:
 
 
 @cache
-def _shapes_by_last() -> dict[str, list[tuple[int, re.Pattern[str]]]]:
-    """Sort the shapes by the last character of their head, each with the length up to there."""
-    shapes: dict[str, list[tuple[int, re.Pattern[str]]]] = {}
-    for shape in SHAPES:
-        head = shape.head.removeprefix("^")
-        edge = "(?<![A-Za-z0-9])" if head != shape.head else ""
-        pattern = re.compile(edge + shape.before + re.escape(head) + shape.tail, re.ASCII)
-        shapes.setdefault(head[-1], []).append((shape.lead + len(head), pattern))
-    return shapes
+def _list_shapes(last: str) -> list[tuple[int, re.Pattern[str]]]:
+    """List the shapes whose head ends in `last`, each with its length up to there."""
+    return [
+        (shape.lead + len(shape.head.removeprefix("^")), re.compile(shape.pattern, re.ASCII))
+        for shape in SHAPES
+        if shape.head[-1] == last
+    ]
 
 
 @cache
 def _compile_heads(words: frozenset[str]) -> re.Pattern[str]:
     """Spell every head backwards in one expression; `words` end the names of assignments."""
     ends = _spell_trie([[*word[::-1]] for word in words])
-    name = r"[:=]?[ \t]{0,4}(?:[\"']\\{0,2})?(?i:" + ends + ")"
+    last = "".join({word[-1] + word[-1].upper() for word in words})
+    name = rf"[:=]?[ \t]{{0,4}}(?:[\"']\\{{0,2}})?(?=[{last}])(?i:{ends})"
     heads = [
         [*map(re.escape, shape.head.removeprefix("^")[::-1])]
         + ([shape.seen] if shape.seen else [])
-        + (["(?![A-Za-z0-9])"] if shape.head[0] == "^" else [])
+        + ([_EDGE] if shape.head[0] == "^" else [])
         for shape in SHAPES
     ]
     heads += [
         [*map(re.escape, "-----BEGIN"[::-1])],
         ["@", r"[^\s@/]*//:"],
-        *(
-            [first, rf"(?<=[ \t](?i:{rest}){first})"]
-            for first in "Bb"
-            for rest in ("rerae", "cisa")
-        ),
+        *([b, _EDGE, rf"(?<=[ \t](?i:{rest}){b})"] for b in "Bb" for rest in ("rerae", "cisa")),
         [":", name],
         ["=", name],
-        [":", r"[^\s:]{0,64}[ \t=]{0,5}(?:u-|resu--)"],
+        [":", r"[^\s:=]{0,70}+(?:(?<=u-)|[ \t=]{1,5}(?:u-|resu--))"],
     ]
     return re.compile(_spell_trie(heads), re.ASCII)
 
 
-def _spell_trie(paths: list[list[str]]) -> str:
+def _spell_trie(paths: list[list[str]], depth: int = 0) -> str:
     """Join `paths`, each a list of pieces of a regular expression, at what they have in common.
 
     The engine rejects a character that begins no branch at once only if every branch begins
@@ -251,5 +251,10 @@ def _spell_trie(paths: list[list[str]]) -> str:
         if not path:
             return ""
         branches.setdefault(path[0], []).append(path[1:])
-    spelled = [first + _spell_trie(rests) for first, rests in branches.items()]
-    return spelled[0] if len(spelled) == 1 else f"(?:{'|'.join(spelled)})"
+    spelled = [first + _spell_trie(rests, depth + 1) for first, rests in branches.items()]
+    if len(spelled) == 1:
+        return spelled[0]
+    # Where many paths part, most texts go none of them: a set says so faster than each branch.
+    literal = depth > 0 and all(len(first) < 3 for first in branches)
+    guard = f"(?=[{''.join(branches)}])" if literal and len(branches) > _MANY else ""
+    return f"{guard}(?:{'|'.join(spelled)})"

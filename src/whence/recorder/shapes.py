@@ -6,6 +6,7 @@ Only shapes that give themselves away stand here. A rule that means something on
 ("32 hex digits after `foo_api_key`") is the business of the key rule in `redact.py`.
 """
 
+import re
 from typing import NamedTuple
 
 
@@ -22,6 +23,13 @@ class Shape(NamedTuple):
     before: str = ""
     lead: int = 0
     seen: str = ""
+
+    @property
+    def pattern(self) -> str:
+        """The whole shape as one regular expression, to be read as ASCII."""
+        head = self.head.removeprefix("^")
+        edge = "" if head == self.head else "(?<![A-Za-z0-9])"
+        return edge + self.before + re.escape(head) + self.tail
 
 
 # The search looks for heads from their ends, so a head ends at the rarest character of its
@@ -111,7 +119,7 @@ SHAPES = [Shape(head, tail) for tail, heads in _BY_TAIL.items() for head in head
     Shape("dnkey-", r"[\w=-]{26}-[\w=-]{52,}"),
     # A JSON web token: two or three parts, the first two of them JSON objects in base64.
     Shape("^ey", r"[A-Za-z0-9]{17,}\.ey[\w/\\-]{17,}(?:\.[\w/\\-]*={0,2})?"),
-    Shape("^eyJrIjoi", r"[A-Za-z0-9]{70,}={0,3}"),
+    Shape("^eyJrI", r"joi[A-Za-z0-9]{70,}={0,3}"),
     Shape("hooks.", r"slack\.com/(?:services|workflows|triggers)/([A-Za-z0-9+/]{40,})"),
     Shape("ops_", r"eyJ[A-Za-z0-9+/_-]{40,}={0,3}"),
     Shape("pypi-", r"AgE[\w-]{50,}"),
