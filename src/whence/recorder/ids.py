@@ -3,6 +3,8 @@
 Ids are UUIDv7 (RFC 9562): 48 bits of milliseconds, then a count of 42 bits that starts at random
 (section 6.2, method 1), then 32 random bits. Ids made one after the other compare in that order,
 also when the clock steps back: the latest millisecond is then kept.
+
+Both come in blocks, small enough that making one does not stand out among the calls that take.
 """
 
 import base64
@@ -11,9 +13,7 @@ import threading
 from collections.abc import Callable
 
 _NS_PER_MS = 1_000_000
-# Small enough that making a block does not stand out among the calls that take from it; a
-# divisor of 256, so that the counts of a block differ in one byte only.
-_BLOCK = 128
+_BLOCK = 256
 _TAIL_BYTES = 4
 _SALT_BYTES = 18
 _COUNT_BITS = 42
@@ -21,31 +21,30 @@ _split_salts = struct.Struct("24s" * _BLOCK).unpack
 
 
 class IdMaker:
-    """Makes ids and salts for one process, in blocks; a forked child makes its own.
+    """Makes the ids of one process; a forked child makes its own.
 
     Taking one is a single atomic step, so only a new block and a new millisecond take the lock.
     """
 
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
-        # The lock guards the stamp, which may never go back, and the replacing of `_pool`.
+        # The lock guards the stamp, which may never go back, and the replacing of `_tails`.
         self._lock = threading.Lock()
         self._stamp = ""
         self._stamp_ends_ns = 0
         # 40 random bits of the 42, in whole blocks, so that no process lives to see it wrap.
         self._count = int.from_bytes(random(5), "big") // _BLOCK * _BLOCK
-        self._pool: list[tuple[str, bytes]] = []
+        self._tails: list[str] = []
 
-    def make(self, time_ns: int) -> tuple[str, bytes]:
-        """Return the next id, for an event of this time, and a salt."""
+    def make(self, time_ns: int) -> str:
+        """Return the next id, for an event of this time."""
         if time_ns >= self._stamp_ends_ns:
             self._advance(time_ns)
         stamp = self._stamp
         try:
-            tail, salt = self._pool.pop()
+            return stamp + self._tails.pop()
         except IndexError:
-            tail, salt = self._refill()
-        return stamp + tail, salt
+            return stamp + self._refill()
 
     def _advance(self, time_ns: int) -> None:
         with self._lock:
@@ -54,14 +53,14 @@ class IdMaker:
                 self._stamp = f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-7"
                 self._stamp_ends_ns = (ms + 1) * _NS_PER_MS
 
-    def _refill(self) -> tuple[str, bytes]:
+    def _refill(self) -> str:
         with self._lock:
-            if not self._pool:
-                self._pool = self._make_block()
-            return self._pool.pop()
+            if not self._tails:
+                self._tails = self._make_block()
+            return self._tails.pop()
 
-    def _make_block(self) -> list[tuple[str, bytes]]:
-        """The next counts with their random parts, the first one last.
+    def _make_block(self) -> list[str]:
+        """The next 256 counts with their random parts, the first one last.
 
         Interleaved as bytes and split as text, so that one id costs no Python step of its own.
         """
@@ -69,13 +68,15 @@ class IdMaker:
         self._count = (number + _BLOCK) % (1 << _COUNT_BITS)
         # 0x8000 is the variant of RFC 9562 above 14 bits of the count.
         start = f"{number >> 30:03x}-{number >> 16 & 0x3FFF | 0x8000:04x}-{number >> 8 & 0xFF:02x}"
-        random = self._random(_BLOCK * (_TAIL_BYTES + _SALT_BYTES))
+        random = self._random(_BLOCK * _TAIL_BYTES)
         rows = bytearray(_BLOCK * (1 + _TAIL_BYTES))
-        low = number & 0xFF
-        rows[0 :: 1 + _TAIL_BYTES] = bytes(range(low, low + _BLOCK))[::-1]
+        rows[0 :: 1 + _TAIL_BYTES] = bytes(range(_BLOCK - 1, -1, -1))
         for at in range(_TAIL_BYTES):
             rows[1 + at :: 1 + _TAIL_BYTES] = random[at * _BLOCK : (at + 1) * _BLOCK]
-        tails = rows.hex(" ", 1 + _TAIL_BYTES).replace(" ", f" {start}").split(" ")
-        tails[0] = start + tails[0]
-        salts = _split_salts(base64.urlsafe_b64encode(random[_BLOCK * _TAIL_BYTES :]))
-        return list(zip(tails, salts, strict=True))
+        text = rows.hex(" ", 1 + _TAIL_BYTES).replace(" ", f" {start}")
+        return f"{start}{text}".split(" ")
+
+
+def make_salts(random: Callable[[int], bytes]) -> list[bytes]:
+    """Cut a block of salts from one encoded stretch of randomness."""
+    return list(_split_salts(base64.urlsafe_b64encode(random(_BLOCK * _SALT_BYTES))))

@@ -19,7 +19,8 @@ from whence.errors import StoreError
 from whence.event import OWN, Status, check_text, format_second, format_time
 from whence.journal.blobs import write_blob
 from whence.journal.disk import Disk
-from whence.journal.writer import Layout, Writer
+from whence.journal.place import Layout
+from whence.journal.writer import Writer
 from whence.line import (
     ENVELOPE_BYTES_MAX,
     INLINE_BYTES_MAX,
@@ -29,7 +30,7 @@ from whence.line import (
 from whence.recorder.context import Cause, caused_by, make_variable
 from whence.recorder.envelope import Names, write_extras
 from whence.recorder.host import describe_host
-from whence.recorder.ids import IdMaker
+from whence.recorder.ids import IdMaker, make_salts
 from whence.recorder.payload import Payloads
 from whence.recorder.receipt import Receipt
 from whence.recorder.span import Span
@@ -77,6 +78,9 @@ class Recorder:
     def _start(self) -> None:
         """Begin as a writer of our own: at the start, and again in a forked child."""
         self.make_id = IdMaker(self._random).make
+        # Half a block, so that salts and ids do not run out at the same call.
+        salts = make_salts(self._random)
+        self._salts = salts[: len(salts) // 2]
         self._writer = Writer(
             self.folder,
             "".join(_WRITER_ALPHABET[byte % 36] for byte in self._random(12)),
@@ -120,7 +124,7 @@ class Recorder:
         one exception, which is other threads recording at the same moment.
         """
         now = self.clock()
-        event_id, salt = self.make_id(now)
+        event_id = self.make_id(now)
         names = self._names.get((primitive, type, agent, target)) or self._names.write(
             primitive, type, agent, target
         )
@@ -131,6 +135,7 @@ class Recorder:
         if private or wait or durability is not None:
             payload = self._payload(data)
             head = self._head(event_id, now, names, cause, extras)
+            salt = self._salt()
             self._keep(head, salt, payload, private, durability or self._durability, wait)
             return Receipt(event_id, salt.decode(), payload) if private else event_id
         # From here on as in `record`: its call and `_head`'s would cost every event a tenth.
@@ -148,9 +153,13 @@ class Recorder:
             and 13 <= len(payload) <= INLINE_BYTES_MAX
             and len(head) < _HEAD_BYTES_MAX
         ):
+            try:
+                salt = self._salts.pop()
+            except IndexError:
+                salt = self._salt()
             self._append(head, salt, payload, now)
         else:
-            self._keep(head, salt, payload, False, self._durability, False)
+            self._keep(head, self._salt(), payload, False, self._durability, False)
         return event_id
 
     async def emit_async(
@@ -171,7 +180,7 @@ class Recorder:
         from whence.recorder.loops import ask_durable
 
         now = self.clock()
-        event_id, salt = self.make_id(now)
+        event_id = self.make_id(now)
         names = self._names.get((primitive, type, agent, target)) or self._names.write(
             primitive, type, agent, target
         )
@@ -179,7 +188,7 @@ class Recorder:
         head = self._head(
             event_id, now, names, cause, write_extras(status, duration, links, private)
         )
-        payload = self._payload(data)
+        payload, salt = self._payload(data), self._salt()
         await ask_durable(self._writer, head, self._tail(salt, payload, private))
         return Receipt(event_id, salt.decode(), payload) if private else event_id
 
@@ -238,16 +247,22 @@ class Recorder:
     def record(
         self,
         event_id: str,
-        salt: bytes,
         time_ns: int,
         names: str,
         cause: Cause | None,
         extras: str,
         data: Any,
     ) -> None:
-        """Record an event whose id and salt are made, with the log's own durability."""
+        """Record an event whose id is made, with the log's own durability."""
         head = self._head(event_id, time_ns, names, cause, extras)
-        self._keep(head, salt, self._payload(data), False, self._durability, False)
+        self._keep(head, self._salt(), self._payload(data), False, self._durability, False)
+
+    def _salt(self) -> bytes:
+        while True:
+            try:
+                return self._salts.pop()
+            except IndexError:
+                self._salts.extend(make_salts(self._random))
 
     def _payload(self, data: Any) -> bytes:
         return _EMPTY if data is None else self._encode(data)
@@ -307,10 +322,10 @@ class Recorder:
 
     def _make_own(self, type: str, data: dict[str, Any]) -> tuple[bytes, bytes]:
         now = self.clock()
-        event_id, salt = self.make_id(now)
+        event_id = self.make_id(now)
         names = self._names.write(OWN, type, None, None)
         head = self._head(event_id, now, names, None, "")
-        return head, self._tail(salt, self._encode(data), False)
+        return head, self._tail(self._salt(), self._encode(data), False)
 
 
 def _close_all() -> None:

@@ -22,7 +22,7 @@ class Span:
     """
 
     __slots__ = (
-        "_cause", "_data", "_links", "_names", "_recorder", "_salt", "_start_ns", "_status",
+        "_cause", "_data", "_links", "_names", "_recorder", "_start_ns", "_status",
         "_time_ns", "_token", "id",
     )  # fmt: skip
 
@@ -58,8 +58,7 @@ class Span:
     def __enter__(self) -> Self:
         recorder = self._recorder
         self._time_ns = now = recorder.clock()
-        event_id, self._salt = recorder.make_id(now)
-        self.id = event_id
+        self.id = event_id = recorder.make_id(now)
         variable = recorder.cause_variable
         self._cause = cause = variable.get()
         # A root is the trace of what is below it; below a cause from elsewhere the root is open.
@@ -89,9 +88,7 @@ class Span:
             self._status = "error"
             self._data["error"] = describe_error(error)
         extras = write_extras(self._status, duration, self._links, False)
-        recorder.record(
-            self.id, self._salt, self._time_ns, self._names, self._cause, extras, self._data
-        )
+        recorder.record(self.id, self._time_ns, self._names, self._cause, extras, self._data)
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
