@@ -117,7 +117,10 @@ def format_time(ns: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _parse_second(text: str) -> int:
-    return int(datetime.strptime(text + "+0000", "%Y-%m-%dT%H:%M:%S.%z").timestamp())
+    try:
+        return int(datetime.strptime(text + "+0000", "%Y-%m-%dT%H:%M:%S.%z").timestamp())
+    except ValueError as error:
+        raise ValueError(f"time starts with {text!r}, which no calendar has") from error
 
 
 def parse_time(text: str) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from whence.event import OWN, Event
+from whence.event import NO_PAYLOAD, OWN, Event
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -60,9 +60,7 @@ def clean_target(text: str) -> str:
 
 def event_as_json(event: Event) -> dict[str, Any]:
     """Lay an event out for a program: the line's keys, the payload decoded. Keys are only added."""
-    keys = msgspec.to_builtins(msgspec.structs.replace(event, payload=msgspec.Raw(b"null")))
-    keys.pop("data", None)
-    raw = bytes(event.payload)
-    if raw:
+    keys: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(event, payload=NO_PAYLOAD))
+    if len(event.payload):
         keys["data"] = event.data
-    return dict(keys)
+    return keys

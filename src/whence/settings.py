@@ -60,15 +60,28 @@ def find_folder(
     for folder in (here, *here.parents):
         file = folder / FILE_NAME
         if file.is_file():
-            return folder / (read_file(file).dir or FOLDER_NAME)
+            return _named_folder(file, read_file(file))
     return here / FOLDER_NAME
 
 
+def _named_folder(file: Path, settings: Settings) -> Path:
+    return file.parent / (settings.dir or FOLDER_NAME)
+
+
 def load(folder: Path) -> Settings:
-    """Read the settings of a log: its own `whence.toml`, else the one beside its folder."""
+    """Read the settings of a log: its own `whence.toml`, else the one beside or naming its folder.
+
+    Raises:
+        ValueError: what is wrong in that file.
+    """
     for file in (folder / FILE_NAME, folder.parent / FILE_NAME):
         if file.is_file():
             return read_file(file)
+    for parent in folder.parents:
+        file = parent / FILE_NAME
+        if file.is_file():
+            settings = read_file(file)
+            return settings if _named_folder(file, settings) == folder else Settings()
     return Settings()
 
 
@@ -78,7 +91,12 @@ def read_file(file: Path) -> Settings:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"cannot read {file}: {error}") from error
-    known = {name: tables.pop(name) for name in ("dir", "journal", "redaction") if name in tables}
+    for name in tables:
+        if name != "dir" and not isinstance(tables[name], dict | list):
+            raise ValueError(f"{file}: unknown key `{name}`, want `dir` or a table")
+    known: dict[str, Any] = {
+        name: tables.pop(name) for name in ("dir", "journal", "redaction") if name in tables
+    }
     try:
         return msgspec.convert({**known, "others": tables}, Settings)
     except msgspec.ValidationError as error:
