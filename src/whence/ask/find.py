@@ -1,0 +1,238 @@
+"""Search payloads for a text or a regular expression, newest lines first.
+
+What is searched is each key, text and number of a payload by itself, as decoded: never the
+envelope, the salt or the punctuation between values. With `ignore_case` letters are equal if their lower
+case is.
+
+The journal is searched as raw bytes, and only lines that hit are decoded and looked at closely.
+That misses nothing: our lines escape only what they must, so a text that a payload holds stands in
+its line in its escaped form. A line that escapes more than that was written by somebody else, and is
+decoded always. Payloads in blobs are searched too.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+
+from whence.ask.reading import Note
+from whence.errors import CorruptError
+from whence.event import Event
+from whence.journal import blobs
+from whence.journal.reader import Reader
+from whence.line import split_line
+from whence.query import Query, matches
+
+_SALT = b',"salt":"'
+_BLOB = b',"blob":'
+# From where the salt begins to the first byte of the payload.
+_TO_PAYLOAD = len(_SALT) + 24 + len(b'","data":')
+
+# Escapes that our encoder never writes: `\/`, and `\u` for anything but a control character.
+_ODD_ESCAPE = re.compile(rb"\\(?:/|u(?!00[01]))")
+_ANY_ESCAPE = re.compile(rb"\\[/u]")
+# The letters outside ASCII that some reading of "the same letter" holds equal to ASCII ones.
+_ODD_CASE = tuple(letter.encode() for letter in "\N{KELVIN SIGN}ſİı")
+
+_SLACK = timedelta(days=1)
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Needle(msgspec.Struct, frozen=True, kw_only=True):
+    """What to search for: a quick look at raw bytes, and the test that decides.
+
+    `raw` stands in every payload that matches, unless that is escaped oddly; empty if there are no such
+    bytes. Where `ignore_case`, it is in lower case.
+    """
+
+    test: Callable[[str], bool]
+    raw: bytes
+    ignore_case: bool
+    odd: re.Pattern[bytes]
+
+
+def make_needle(text: str | None, pattern: str | None, *, ignore_case: bool = False) -> Needle:
+    """Prepare a search for a text or for a regular expression.
+
+    Raises:
+        ValueError: neither or both are given, or the pattern is not a regular expression.
+    """
+    if (text is None) == (pattern is None):
+        raise ValueError("find wants a text or a pattern, and not both")
+    if text is not None:
+        if not text:
+            raise ValueError("text to find is empty")
+        return _text_needle(text, ignore_case=ignore_case)
+    assert pattern is not None
+    try:
+        compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(
+            f"pattern {pattern[:80]!r} is not a regular expression: {error}"
+        ) from error
+    literal = find_literal(pattern)
+    return Needle(
+        test=lambda value: compiled.search(value) is not None,
+        raw=(literal.lower() if ignore_case else literal).encode(), ignore_case=ignore_case,
+        odd=_ODD_ESCAPE,
+    )  # fmt: skip
+
+
+def _text_needle(text: str, *, ignore_case: bool) -> Needle:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("text to find holds a lone surrogate, which no payload can") from error
+    # A control character may be escaped in several ways, so any escape needs a closer look then.
+    odd = _ODD_ESCAPE if text.isprintable() else _ANY_ESCAPE
+    if not ignore_case:
+        return Needle(
+            test=lambda value: text in value, raw=_encode(text)[1:-1], ignore_case=False, odd=odd
+        )
+    lower = text.lower()
+    # Bytes can only be lowered where they are ASCII, so the longest such stretch stands for all.
+    ascii_parts = re.findall(r"[ -~]+", lower)
+    raw = _encode(max(ascii_parts, key=len, default=""))[1:-1]
+    return Needle(test=lambda value: lower in value.lower(), raw=raw, ignore_case=True, odd=odd)
+
+
+def find_literal(pattern: str) -> str:
+    """A text that everything a regular expression matches must hold; empty if none is plain to see.
+
+    Only letters, digits, spaces, `_` and `-` outside groups and sets count.
+    """
+    if _NOT_PLAIN.search(pattern):
+        return ""
+    best = current = ""
+    depth = 0
+    for token in _TOKEN.findall(pattern):
+        depth += (token == "(") - (token == ")")
+        if depth == 0 and _LITERAL.fullmatch(token):
+            current += token
+        else:
+            # A repetition may also mean none at all of the character before it.
+            current = current[:-1] if token[0] in "*?{" else current
+            best, current = max(best, current, key=len), ""
+    return max(best, current, key=len)
+
+
+# Alternatives, flags and the like, and escapes that are longer than one character.
+_NOT_PLAIN = re.compile(r"\||\(\?|\\[0-9xuUN]")
+_TOKEN = re.compile(r"\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|\{[^}]*\}|.", re.DOTALL)
+_LITERAL = re.compile(r"[A-Za-z0-9 _-]", re.ASCII)
+
+
+def find(
+    reader: Reader, needle: Needle, query: Query, *, limit: int | None, note: Note
+) -> Iterator[Event]:
+    """Give the events whose payload holds what is searched for, the last line of the journal first."""
+    met: set[tuple[str, int]] = set()
+    if limit is not None and limit <= 0:
+        return
+    for segment in reversed(reader.segments()):
+        if _is_before(segment.name, query.since):
+            continue
+        for _, lines in reader.chunks_back(segment.name, segment.size):
+            for line in likely_lines(needle, lines):
+                for event in _matching(reader, needle, query, line, note):
+                    if (event.w, event.n) not in met:
+                        met.add((event.w, event.n))
+                        yield event
+                    if limit is not None and len(met) >= limit:
+                        return
+
+
+def _is_before(segment: str, since: int | None) -> bool:
+    """Whether all lines of a segment are older than `since`, late ones and unsteady clocks included."""
+    if since is None:
+        return False
+    day = datetime.strptime(segment[:10], "%Y-%m-%d").replace(tzinfo=UTC)
+    return (day + timedelta(days=1) + _SLACK).timestamp() * 1e9 <= since
+
+
+def likely_lines(needle: Needle, lines: bytes) -> Iterator[bytes]:
+    """The lines that may match, the last one first; all that match are among them."""
+    text = lines.lower() if needle.ignore_case else lines
+    odd_case = needle.ignore_case and any(letter in lines for letter in _ODD_CASE)
+    if not needle.raw or odd_case:
+        yield from reversed(lines.split(b"\n"))
+        return
+    more = _other_places(needle, lines)
+    end = len(lines)
+    hit = text.rfind(needle.raw)
+    while end > 0:
+        if hit >= end:
+            hit = text.rfind(needle.raw, 0, end)
+        at = max(hit, more(end))
+        if at < 0:
+            return
+        start = lines.rfind(b"\n", 0, at) + 1
+        stop = lines.find(b"\n", at)
+        stop = len(lines) if stop < 0 else stop
+        line = lines[start:stop]
+        if _may_match(needle, line, text[start:stop]):
+            yield line
+        end = start
+
+
+def _other_places(needle: Needle, lines: bytes) -> Callable[[int], int]:
+    """Look for the last place before an end, in a line that needs a closer look whatever it holds."""
+    places = [found.start() for found in needle.odd.finditer(lines)] if b"\\" in lines else []
+    at = lines.find(_BLOB)
+    while at >= 0:
+        places.append(at)
+        at = lines.find(_BLOB, at + 1)
+    places.sort()
+
+    def last_before(end: int) -> int:
+        while places and places[-1] >= end:
+            places.pop()
+        return places[-1] if places else -1
+
+    return last_before
+
+
+def _may_match(needle: Needle, line: bytes, text: bytes) -> bool:
+    """Whether more than the envelope of a line may hold what is searched for."""
+    salt = line.find(_SALT)
+    start = salt + _TO_PAYLOAD if salt >= 0 else len(line)
+    return (
+        text.find(needle.raw, start) >= 0
+        or needle.odd.search(line, start) is not None
+        or _BLOB in line
+    )
+
+
+def _matching(
+    reader: Reader, needle: Needle, query: Query, line: bytes, note: Note
+) -> Iterator[Event]:
+    for piece in reversed(split_line(line)):
+        event = piece.event
+        if event is None or not matches(query, event):
+            continue
+        try:
+            event = blobs.fill(reader.folder, event)
+        except CorruptError as error:
+            note(f"cannot search event {event.id}: {error}")
+            continue
+        if event.payload and any(map(needle.test, texts_of(event.data))):
+            yield event
+
+
+def texts_of(data: Any) -> Iterator[str]:
+    """Every key, text and number in a payload, each as text, in no particular order."""
+    waiting = [data]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            yield from value
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+        else:
+            yield _encode(value).decode()

@@ -1,0 +1,372 @@
+"""What an event says in words, seen from where the reader stands. Pure.
+
+One event reads differently in the story of a task and in that of an agent: `created by zealot-1`
+on the task's own timeline, `task-abc123 created by zealot-1` on another's, `created task-abc123`
+on the agent's. The words are those of seed 004's examples; any other vocabulary gets the
+generic form. What comes out is plain text of somebody else's making: drawing makes it printable.
+
+**Templates.** `{name}` is a word of the event. A stretch in brackets appears only if its words are
+there, and `|` separates alternatives, of which the first that has all its words is taken:
+`added[ "{text}"| {target}]`. A name that the reader knows already, since it is the timeline's
+subject, counts as not there.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from whence.draw.amounts import format_count, format_duration
+from whence.event import OWN, Event
+from whence.query import clean_target
+
+TEXT_MAX = 200
+"""Longer text is cut here, with a mark; drawing cuts further, to the width there is."""
+
+_VALUE_MAX = 40
+_VALUES_SHOWN = 3
+_CUT = "…"
+
+Data = Mapping[str, Any]
+
+
+class View(NamedTuple):
+    """Where the reader stands: on the timeline of a target or of an agent; nowhere if empty."""
+
+    target: str | None = None
+    agent: str | None = None
+
+
+class _Words(NamedTuple):
+    """How a type is told: to anyone, on its agent's own timeline, and as a node of a tree."""
+
+    told: str
+    done: str
+    node: str
+
+
+_ADDED = _Words(
+    '[{agent} ]added[ "{text}"| entry {target}| entry]',
+    'added[ "{text}"| entry {target}| entry]',
+    'entry[ {target}][ ("{text}")]',
+)
+
+_WORDS: dict[tuple[str, str], _Words] = {
+    ("spawn", "wake"): _Words(
+        "[{agent} ]woke[ (session {session})]", "woke[ (session {session})]",
+        "{who} woke[ (session {session})]",
+    ),
+    ("spawn", "sleep"): _Words("[{agent} ]sleep", "sleep", "{who} sleep"),
+    ("spawn", "spawn"): _Words(
+        "[{agent} ]spawned[ {target}]", "spawned[ {target}]", "{who} spawned[ {target}]"
+    ),
+    ("bridge", "send"): _Words(
+        '[{agent} ]posted[ to #{channel}][: "{text}"]', "sent message[ to #{channel}]",
+        'message[ #{room}][:{message}][ ("{text}")]',
+    ),
+    ("bridge", "recv"): _Words(
+        "[{agent} ]read[ #{channel}][ ({unreads})]", "read[ #{channel}][ ({unreads})]",
+        "read[ #{room}][ by {agent}]",
+    ),
+    ("bridge", "note"): _Words(
+        '[{agent} ]noted[ in #{channel}][: "{text}"]', 'noted[ in #{channel}][: "{text}"]',
+        'note[ #{room}][ ("{text}")]',
+    ),
+    ("ops", "create_task"): _Words(
+        "[{target} ]created[ by {agent}]", "created[ {target}]", "[{subject} ]created"
+    ),
+    ("ops", "claim_task"): _Words(
+        "[{target} ]claimed[ by {agent}][ ({retry})]", "claimed[ {target}][ ({retry})]",
+        "[{subject} ]claimed[ by {agent}]",
+    ),
+    ("ops", "complete_task"): _Words(
+        "[{target} ]completed", "completed[ {target}]", "[{subject} ]completed"
+    ),
+    ("ops", "block_task"): _Words(
+        "[{target} ]blocked[ (reason: {reason})]", "blocked[ {target}][ (reason: {reason})]",
+        "[{subject} ]blocked",
+    ),
+    ("ops", "reduce_task"): _Words(
+        '[{target} ]reduced[ by {agent}][: "{text}"]', 'reduced[ {target}][: "{text}"]',
+        "[{subject} ]reduced",
+    ),
+    ("ops", "decompose_task"): _Words(
+        "[{target} ]decomposed[ into {subtasks}]", "decomposed[ {target}][ into {subtasks}]",
+        "[{subject} ]decomposed[ into {subtasks}]",
+    ),
+    ("memory", "add_entry"): _ADDED,
+    ("memory", "archive_entry"): _Words(
+        "[{agent} ]archived[ {target}| entry]", "archived[ {target}| entry]",
+        "archived[ {subject}| entry]",
+    ),
+    ("memory", "load"): _Words(
+        "[{agent} ]loaded[ {entries}| entries][ (topic: {topic})]",
+        "loaded[ {entries}| entries][ (topic: {topic})]",
+        "loaded[ {entries}| entries][ (topic: {topic})]",
+    ),
+    ("knowledge", "add_discovery"): _Words(
+        '[{agent} ]added[ domain={domain}| discovery][: "{text}"]',
+        'added[ domain={domain}| "{text}"| discovery {target}| discovery]',
+        'discovery[ {subject}| domain={domain}][ ("{text}")]',
+    ),
+    ("knowledge", "archive_discovery"): _Words(
+        "[{agent} ]archived[ {target}| domain={domain}| discovery]",
+        "archived[ {target}| domain={domain}| discovery]",
+        "archived[ {subject}| domain={domain}| discovery]",
+    ),
+    (OWN, "writer.open"): _Words(
+        *("[{program} |a program ]began to record[ (pid {pid} on {host})]",) * 3
+    ),
+    (OWN, "writer.close"): _Words(*("a program stopped recording",) * 3),
+    (OWN, "writer.gap"): _Words(*("lost[ {lost}][ ({reason})]",) * 3),
+    (OWN, "segment.left"): _Words(*("left segment[ {segment}][ because {why}]",) * 3),
+}  # fmt: skip
+
+_GENERIC = _Words(
+    "{words}[ {target}][ by {agent}][ ({values})]", "{words}[ {target}][ ({values})]",
+    "{words}[ {subject}][ ({values})]",
+)  # fmt: skip
+
+_SPAN = "{step}[: {input}] → {outcome} ({duration})"
+
+
+def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
+    """Say in one line what happened, without the time and without what `view` makes plain.
+
+    `is_retry` marks a claim of a task that was claimed before.
+    """
+    if event.duration is not None:
+        return _fill(_SPAN, event, view) + _missing(event)
+    words = _WORDS.get((event.primitive, event.type), _GENERIC)
+    is_own = view.agent is not None and view.agent == event.agent
+    told = _fill(words.done if is_own else words.told, event, view, is_retry=is_retry)
+    return told + _missing(event) + _status(event)
+
+
+def node_label(event: Event) -> str:
+    """Name an event as a node of a tree: its primitive first, complete without surroundings."""
+    if event.duration is not None:
+        return _fill(_SPAN, event, View()) + _missing(event)
+    words = _WORDS.get((event.primitive, event.type), _GENERIC)
+    return f"{event.primitive} {_fill(words.node, event, View())}{_missing(event)}{_status(event)}"
+
+
+def claimed_label(create: Event, claim: Event) -> str:
+    """Name a task that was created and then claimed as one node: `ops task-sub1 (claimed by …)`."""
+    return _fill("{primitive}[ {subject}] (claimed[ by {by}])", create, View(), by=claim.agent)
+
+
+def title_of(event: Event) -> str:
+    """What an event calls the thing that it makes; empty if it does not say."""
+    return _text(_values_of(event), ("title", "description", "name", "summary"))
+
+
+def parent_task_of(event: Event) -> str | None:
+    """The task that a payload names as the parent of the event's target."""
+    return _text(_values_of(event), ("parent_task", "parent_task_id", "parent_id")) or None
+
+
+# -- words: what `{name}` in a template stands for -----------------------------------------------
+
+
+def _known(name: str | None, known: str | None) -> str:
+    return "" if name is None or name == known else shorten(name)
+
+
+def _channel(event: Event, data: Data, view: View) -> str:
+    name = _room(event, data, view)
+    return "" if view.target is not None and name == clean_target(view.target) else name
+
+
+def _room(event: Event, data: Data, _: View) -> str:
+    return clean_target(_text(data, ("channel",)) or shorten(event.target or ""))
+
+
+def _session(event: Event, data: Data, _: View) -> str:
+    named = _text(data, ("session", "session_id"))
+    if not named and event.target not in (None, event.agent):
+        named = shorten(event.target or "")
+    return re.sub(r"^session[-_: ]", "", named)
+
+
+def _subtasks(_: Event, data: Data, __: View) -> str:
+    return _amount(data, ("subtasks", "subtask_ids", "count"), "subtask")
+
+
+def _entries(_: Event, data: Data, __: View) -> str:
+    return _amount(data, ("count", "entries"), "entry", "entries")
+
+
+def _outcome(event: Event, data: Data, _: View) -> str:
+    error = data.get("error")
+    if event.status == "error" and isinstance(error, dict):
+        kind, message = _text(error, ("type",)), _text(error, ("message",))
+        return "error: " + ": ".join(part for part in (kind, message) if part)
+    if event.status == "blocked":
+        reason = _text(data, ("reason_blocked", "reason"))
+        return f"blocked ({reason})" if reason else "blocked"
+    return _text(data, ("output",)) or event.status or "done"
+
+
+def _step(event: Event, _: Data, __: View) -> str:
+    return event.type if event.primitive == "span" else f"{event.primitive}.{event.type}"
+
+
+def _values(_: Event, data: Data, __: View) -> str:
+    """The first few values that are short enough to be read in passing."""
+    shown = []
+    for key, value in data.items():
+        if isinstance(value, (dict, list)) or value is None or key.startswith("$"):
+            continue
+        text = _plain(value)
+        if text and len(text) <= _VALUE_MAX:
+            shown.append(f"{shorten(key, _VALUE_MAX)}={text}")
+        if len(shown) == _VALUES_SHOWN:
+            break
+    return ", ".join(shown)
+
+
+def _lost(_: Event, data: Data, __: View) -> str:
+    return _amount(data, ("lost",), "event")
+
+
+def _reader_of(*keys: str) -> Callable[[Event, Data, View], str]:
+    return lambda _, data, __: _text(data, keys)
+
+
+_FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
+    "primitive": lambda event, _, __: event.primitive,
+    "words": lambda event, _, __: re.sub(r"[_.\s]+", " ", shorten(event.type)).strip(),
+    "agent": lambda event, _, view: _known(event.agent, view.agent),
+    "who": lambda event, _, __: shorten(event.agent or event.target or "somebody"),
+    "target": lambda event, _, view: _known(event.target, view.target),
+    "subject": lambda event, _, __: shorten(event.target or ""),
+    "channel": _channel,
+    "room": _room,
+    "session": _session,
+    "subtasks": _subtasks,
+    "entries": _entries,
+    "outcome": _outcome,
+    "step": _step,
+    "values": _values,
+    "lost": _lost,
+    "duration": lambda event, _, __: format_duration(event.duration or 0),
+    "unreads": lambda _, data, __: _amount(data, ("unreads", "unread"), "unread", "unreads"),
+    "text": _reader_of(
+        "content", "message", "text", "summary", "title", "description", "result"
+    ),
+    "message": _reader_of("message_id"),
+    "reason": _reader_of("reason", "why"),
+    "topic": _reader_of("topic"),
+    "domain": _reader_of("domain"),
+    "input": _reader_of("input"),
+    "program": _reader_of("program"),
+    "pid": _reader_of("pid"),
+    "host": _reader_of("host"),
+    "segment": _reader_of("segment"),
+    "why": _reader_of("why"),
+}  # fmt: skip
+
+
+def shorten(text: str, most: int = TEXT_MAX) -> str:
+    """Put text on one line and cut it, with a mark, to at most `most` characters."""
+    # White space can only shrink, so what is cut away first could not have been shown.
+    one_line = " ".join(text[: 4 * most].split())
+    return one_line if len(one_line) <= most else one_line[: most - 1].rstrip() + _CUT
+
+
+def _text(data: Data, keys: tuple[str, ...]) -> str:
+    """The first of these values that is there, as text."""
+    for key in keys:
+        value = data.get(key)
+        if value is not None and value != "":
+            return _plain(value)
+    return ""
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, str):
+        return shorten(value)
+    try:
+        return shorten(json.dumps(value, ensure_ascii=False))
+    except (ValueError, RecursionError):
+        return _CUT
+
+
+def _amount(data: Data, keys: tuple[str, ...], one: str, many: str = "") -> str:
+    """The first of these values that is a number, or a list to be counted, with its noun."""
+    for key in keys:
+        value = data.get(key)
+        if isinstance(value, list):
+            value = len(value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return format_count(value, one, many)
+    return ""
+
+
+def _values_of(event: Event) -> Data:
+    try:
+        data = event.data
+    except (ValueError, RecursionError):
+        return {}
+    if isinstance(data, dict):
+        return data
+    return {} if data is None else {"text" if isinstance(data, str) else "value": data}
+
+
+def _missing(event: Event) -> str:
+    if event.private:
+        return " (private)"
+    if event.payload or event.commit is None:
+        return ""
+    return " (payload missing)" if event.blob is not None else " (erased)"
+
+
+def _status(event: Event) -> str:
+    return "" if event.status in (None, "success") else f" → {event.status}"
+
+
+# -- templates -----------------------------------------------------------------------------------
+
+_Part = str | list[str]
+"""Text with names in it, or the alternatives of a stretch in brackets."""
+
+_NAME = re.compile(r"\{(\w+)\}")
+
+
+def _compile(template: str) -> list[_Part]:
+    return [
+        piece[1:-1].split("|") if piece.startswith("[") else piece
+        for piece in re.split(r"(\[[^\]]*\])", template)
+    ]
+
+
+_compiled: dict[str, list[_Part]] = {}
+
+
+def _fill(
+    template: str, event: Event, view: View, *, is_retry: bool = False, by: str | None = None
+) -> str:
+    parts = _compiled.get(template)
+    if parts is None:
+        parts = _compiled[template] = _compile(template)
+    data = _values_of(event)
+
+    def word(name: str) -> str:
+        if name == "retry":
+            return "retry" if is_retry else ""
+        if name == "by":
+            return shorten(by or "")
+        return _FIELDS[name](event, data, view)
+
+    return "".join(_fill_part(part, word) for part in parts)
+
+
+def _fill_part(part: _Part, word: Callable[[str], str]) -> str:
+    if isinstance(part, str):
+        return _NAME.sub(lambda name: word(name[1]), part)
+    for alternative in part:
+        names = {name: word(name) for name in _NAME.findall(alternative)}
+        if all(names.values()):
+            return _NAME.sub(lambda name, names=names: names[name[1]], alternative)  # type: ignore[misc]
+    return ""

@@ -1,0 +1,582 @@
+"""The handle behind `whence.open()`: a recorder, and the questions.
+
+Thin and lazy: the recorder is made when something is recorded, the index is opened when
+something is asked. Asking writes no journal and makes no folder; the index it keeps in an
+existing one is derived and can be deleted.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from datetime import tzinfo
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+from whence import settings
+from whence.errors import NotFoundError, StoreError
+from whence.event import Event, Status
+from whence.journal.folder import journal_folder
+from whence.query import Query, clean_target, matches
+
+if TYPE_CHECKING:
+    from whence.ask.causality import Causality
+    from whence.ask.health import Health
+    from whence.ask.references import Subject
+    from whence.ask.timeline import Timeline
+    from whence.index import Index, Problem, Statistic
+    from whence.journal.reader import Reader
+    from whence.recorder.recorder import Recorder
+    from whence.recorder.span import Span
+
+_PROBLEMS_TOLD = 3
+
+Progress = Callable[[int, int], None]
+
+
+class Emit(Protocol):
+    """How to record one event; `Recorder.emit` tells the rest."""
+
+    def __call__(
+        self,
+        primitive: str,
+        type: str,
+        *,
+        agent: str | None = None,
+        target: str | None = None,
+        data: Any = None,
+        parent: str | None = None,
+        links: Collection[str] = (),
+        status: Status | None = None,
+        duration: int | None = None,
+        private: bool = False,
+        durability: settings.Durability | None = None,
+        wait: bool = False,
+    ) -> str:
+        """Record one event and return its id."""
+        ...
+
+
+class EmitAsync(Protocol):
+    """How to record one event durably while others run; `Recorder.emit_async` tells the rest."""
+
+    def __call__(
+        self,
+        primitive: str,
+        type: str,
+        *,
+        agent: str | None = None,
+        target: str | None = None,
+        data: Any = None,
+        parent: str | None = None,
+        links: Collection[str] = (),
+        status: Status | None = None,
+        duration: int | None = None,
+        private: bool = False,
+    ) -> Awaitable[str]:
+        """Record one event and return its id when it survives a power cut."""
+        ...
+
+
+class MakeSpan(Protocol):
+    """How to record a step; `Recorder.span` tells the rest."""
+
+    def __call__(
+        self,
+        name: str,
+        *,
+        component: str | None = None,
+        input: Any = None,
+        agent: str | None = None,
+        target: str | None = None,
+        links: Collection[str] = (),
+        data: dict[str, Any] | None = None,
+    ) -> "Span":
+        """Record a step with its duration; what is recorded inside it names it as its cause."""
+        ...
+
+
+class Log:
+    """One log: record to it, and ask it. Safe for threads and forks. Close it, or use `with`.
+
+    `warnings` says what stood in the way of the answers so far: lines that are no events, an
+    index that could not be kept.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        durability: settings.Durability | None = None,
+        read_only: bool = False,
+    ) -> None:
+        self.folder = folder
+        self.read_only = read_only
+        self.settings = settings.load(folder)
+        self.warnings: list[str] = []
+        self._durability = durability or self.settings.journal.durability
+        # The lock guards the making and closing of the recorder and the index.
+        self._lock = threading.RLock()
+        self._recorder: Recorder | None = None
+        self._index: Index | None = None
+
+    # -- recording: the recorder's own methods, so that a call costs no hop more -----------------
+
+    @cached_property
+    def emit(self) -> Emit:
+        """Record one event and return its id. See `Recorder.emit`."""
+        return self._make_recorder().emit
+
+    @cached_property
+    def emit_async(self) -> EmitAsync:
+        """Record one event durably from an event loop. See `Recorder.emit_async`."""
+        return self._make_recorder().emit_async
+
+    @cached_property
+    def span(self) -> MakeSpan:
+        """Record a step with its duration. See `Recorder.span`."""
+        return self._make_recorder().span
+
+    @cached_property
+    def cause(self) -> Callable[[str], AbstractContextManager[None]]:
+        """Name the cause of what is recorded inside a block. See `Recorder.cause`."""
+        return self._make_recorder().cause
+
+    @cached_property
+    def current_cause(self) -> Callable[[], str | None]:
+        """The cause that an event recorded here and now would name."""
+        return self._make_recorder().current_cause
+
+    @property
+    def lost(self) -> int:
+        """How many events this process could not record so far."""
+        return self._recorder.lost if self._recorder is not None else 0
+
+    def _make_recorder(self) -> "Recorder":
+        if self.read_only:
+            raise ValueError(f"log {self.folder} was opened for reading only")
+        with self._lock:
+            if self._recorder is None:
+                from whence.recorder.payload import Payloads
+                from whence.recorder.recorder import Recorder
+
+                self._recorder = Recorder(
+                    self.folder,
+                    durability=self._durability,
+                    payloads=Payloads(_redactor(self.settings.redaction)),
+                    layout=_layout(self.settings.journal),
+                )
+            return self._recorder
+
+    # -- asking ----------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        """Whether anything was ever recorded here."""
+        return bool(self._reader.segments())
+
+    def catch_up(self, progress: Progress | None = None) -> None:
+        """Bring the index up to date; `progress` hears of bytes done and bytes in all.
+
+        Every question does this by itself. Does nothing where nothing was recorded yet.
+
+        Raises:
+            NotFoundError: the folder is something else than a log.
+            FormatError: a newer Whence wrote the journal.
+        """
+        self._ready(progress)
+
+    def resolve(self, reference: str, *, query: Query = Query()) -> "Subject":
+        """Find out what a reference means; `query` narrows what `@last` may be.
+
+        Raises:
+            NotFoundError: nothing, or more than one thing; `candidates` are near or matching.
+        """
+        from whence.ask.references import resolve
+
+        return resolve(self._need(reference), reference, query)
+
+    def events(
+        self, query: Query = Query(), *, newest_first: bool = False, limit: int | None = None
+    ) -> Iterator[Event]:
+        """Give the events that match, by time."""
+        index = self._ready()
+        if index is None:
+            return
+        from whence.ask.reading import read_events
+
+        rows = index.find(_cleaned(query), newest_first=newest_first, limit=limit)
+        for _, event in read_events(self._reader, rows, self._warn):
+            yield event
+
+    def timeline(
+        self,
+        reference: str | None = None,
+        *,
+        target: str | None = None,
+        agent: str | None = None,
+        query: Query = Query(),
+        limit: int | None = None,
+        newest: bool = True,
+    ) -> "Timeline":
+        """Tell what happened to a task, an agent, a channel, an event, or to all that `query` lets through.
+
+        With both `target` and `agent` it is what the agent did in the target's story. Of more than
+        `limit` events the newest are told, or the oldest if `newest` is False.
+
+        Raises:
+            NotFoundError: the reference, target or agent means nothing, or several things.
+        """
+        from whence.ask.references import resolve, resolve_name
+        from whence.ask.timeline import Timeline, make_timeline
+
+        query = _cleaned(query)
+        target, agent = target or query.target, agent or query.agent
+        named = reference or target or agent
+        index = self._need(named) if named else self._ready()
+        if index is None:
+            return Timeline(subject=None, title="", rows=())
+        filters = _narrowed(query, target=None, agent=agent)
+        subject: Subject | None = None
+        if reference is not None:
+            filters = _narrowed(query, target=target, agent=agent)
+            subject = resolve(index, reference, filters)
+        elif target is not None:
+            subject = resolve_name(index, "target", target)
+            if agent is not None:
+                resolve_name(index, "agent", agent)
+        elif agent is not None:
+            subject = resolve_name(index, "agent", agent)
+        return make_timeline(
+            index, self._reader, subject, filters, limit=limit, newest=newest, note=self._warn
+        )
+
+    def causality(
+        self, reference: str, *, depth: int | None = None, width: int | None = None
+    ) -> "Causality":
+        """Tell what led to something and what came of it, as a tree from the first causes down.
+
+        Raises:
+            NotFoundError: the reference means nothing, or several things.
+        """
+        from whence.ask.causality import make_causality
+        from whence.ask.references import resolve
+
+        index = self._need(reference)
+        subject = resolve(index, reference)
+        return make_causality(
+            index, self._reader, subject, depth=depth, width=width, note=self._warn
+        )
+
+    def find(
+        self,
+        text: str | None = None,
+        *,
+        pattern: str | None = None,
+        ignore_case: bool = False,
+        query: Query = Query(),
+        limit: int | None = None,
+    ) -> Iterator[Event]:
+        """Search payloads for a text or a regular expression, newest lines first.
+
+        Raises:
+            ValueError: neither or both are given, or the pattern is not a regular expression.
+        """
+        from whence.ask.find import find, make_needle
+
+        needle = make_needle(text, pattern, ignore_case=ignore_case)
+        self._check_folder()
+        self._reader.check_format()
+        return find(self._reader, needle, _cleaned(query), limit=limit, note=self._warn)
+
+    def moment(self, phrase: str, *, agent: str | None = None, target: str | None = None) -> int:
+        """Read a time phrase, with the look-ups that some need, as nanoseconds since 1970.
+
+        `last wake` means the agent's if one is given, and that on the target if there is one on it.
+
+        Raises:
+            PhraseError: it is not understood; the message shows phrases that are.
+            NotFoundError: nothing of the kind is recorded.
+        """
+        from whence.ask.times import LastType, Moment, finish_phrase, parse_phrase
+
+        asked = parse_phrase(phrase, time.time_ns(), local_zone())
+        if isinstance(asked, Moment):
+            return asked.ns
+        index = self._need(phrase)
+        if isinstance(asked, LastType):
+            times = _times_of(index, Query(agent=agent, target=target), asked.types, asked.back)
+            if target is not None and len(times) < asked.back:
+                times = _times_of(index, Query(agent=agent), asked.types, asked.back)
+        else:
+            times = _times_of(index, Query(target=clean_target(asked.target)), asked.types, 1)
+        try:
+            return finish_phrase(asked, times).ns
+        except NotFoundError as error:
+            by = f" by {agent}" if agent is not None and isinstance(asked, LastType) else ""
+            raise NotFoundError(f"time {phrase!r}: {error}{by}") from error
+
+    def sql(
+        self, statement: str, params: "Sequence[Any]" = ()
+    ) -> tuple[list[str], Iterator[tuple[Any, ...]]]:
+        """Run one reading statement over `events` and the index; return column names and rows.
+
+        Raises:
+            ValueError: it does not parse, or does more than read.
+        """
+        return self._need(statement).sql(statement, params)
+
+    def statistics(self, query: Query = Query()) -> "list[Statistic]":
+        """Count events and add up durations, per primitive and type."""
+        index = self._ready()
+        return [] if index is None else index.statistics(_cleaned(query))
+
+    def follow(
+        self, query: Query = Query(), *, from_end: bool = True, poll_s: float = 0.1
+    ) -> "Iterator[Event | Problem | None]":
+        """Give events as they are recorded, from now on or from the beginning; never ends.
+
+        None means that there is no news just now; the next step then waits `poll_s` seconds.
+        """
+        from whence.index import Problem
+        from whence.journal import blobs
+        from whence.journal.reader import Cursor
+
+        self._check_folder()
+        self._reader.check_format()
+        query = _cleaned(query)
+        first = next(iter(self._reader.segments()), None)
+        start = Cursor(first.name, 0) if first is not None and not from_end else None
+        for entry in self._reader.follow(start, poll_s=poll_s):
+            if entry is None:
+                yield None
+            elif entry.event is None:
+                yield Problem(entry.segment, entry.offset, entry.length, entry.problem)
+            elif matches(query, entry.event):
+                yield blobs.fill(self.folder, entry.event)
+
+    def examine(self) -> "Health":
+        """Look the log over: what is there, what is missing, what is not as it should be."""
+        from whence.ask.health import examine
+
+        behind = [0]
+        index = self._ready(lambda _, in_all: behind.append(in_all))
+        return examine(self.folder, self.settings, self._reader, index, behind=max(behind))
+
+    def close(self) -> None:
+        """Write what is left and give everything back. Closing twice is fine."""
+        with self._lock:
+            if self._recorder is not None:
+                self._recorder.close()
+            if self._index is not None:
+                self._index.close()
+                self._index = None
+            if "_reader" in self.__dict__:
+                self._reader.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Log({str(self.folder)!r})"
+
+    @cached_property
+    def _reader(self) -> "Reader":
+        from whence.journal.reader import Reader
+
+        return Reader(self.folder)
+
+    def _need(self, wanted: str | None) -> "Index":
+        """The index, caught up; NotFoundError where there is nothing that could hold `wanted`."""
+        index = self._ready()
+        if index is None:
+            raise NotFoundError(
+                f"cannot look for {(wanted or '')[:80]!r}: nothing is recorded in {self.folder} yet"
+            )
+        return index
+
+    def _ready(self, progress: Progress | None = None) -> "Index | None":
+        """The index, caught up; None where nothing was recorded yet."""
+        if not self.exists():
+            self._check_folder()
+            return None
+        with self._lock:
+            if self._index is None:
+                from whence.index import Index
+
+                self._index = Index.open(self.folder, self._reader)
+            index = self._index
+        caught_up = index.catch_up(progress)
+        if caught_up.behind:
+            self._warn(f"the index is {caught_up.behind:,} bytes behind; another process holds it")
+        if index.is_private:
+            self._warn(f"{self.folder} does not take an index, so each command makes its own")
+        self._warn_of_problems(index)
+        return index
+
+    def _warn_of_problems(self, index: "Index") -> None:
+        problems = index.problems()
+        for segment, offset, length, problem in problems[:_PROBLEMS_TOLD]:
+            self._warn(f"{segment} at {offset}: {length} bytes are not an event: {problem}")
+        if len(problems) > _PROBLEMS_TOLD:
+            self._warn(
+                f"{len(problems):,} places in the journal are not events; `whence doctor` lists them"
+            )
+
+    def _warn(self, text: str) -> None:
+        if text not in self.warnings:
+            self.warnings.append(text)
+
+    def _check_folder(self) -> None:
+        """Refuse a path that is something else than a log; one that is not there yet may become one."""
+        folder = self.folder
+        if not os.path.lexists(folder):
+            return
+        if not folder.is_dir():
+            raise StoreError(f"{folder} is not a log but a file; a log is a folder")
+        if journal_folder(folder).is_dir() or (folder / settings.FILE_NAME).is_file():
+            return
+        try:
+            names = os.listdir(folder)
+        except OSError as error:
+            raise StoreError(f"cannot look into {folder}: {error.strerror}") from error
+        inner = folder / settings.FOLDER_NAME
+        if journal_folder(inner).is_dir():
+            raise NotFoundError(f"{folder} is not a log, but holds one", [str(inner)])
+        if names:
+            raise NotFoundError(
+                f"{folder} is not a log: it has no folder named journal; recording to it, as with"
+                f" whence.open({str(folder)!r}).emit(…), makes one"
+            )
+
+
+def open(  # noqa: A001 the public face calls it `whence.open`
+    path: str | os.PathLike[str] | None = None,
+    *,
+    durability: settings.Durability | None = None,
+    read_only: bool = False,
+) -> Log:
+    """Open the log at `path`, or the one that WHENCE_DIR, `whence.toml` or `./.whence` means.
+
+    Nothing is made before the first event is recorded. `durability` is that of `emit` where it
+    says none: `os` survives a crash of the process, `disk` a power cut too.
+
+    Raises:
+        ValueError: `whence.toml` is wrong, or `durability` is neither.
+    """
+    if durability not in (None, "os", "disk"):
+        raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
+    return Log(settings.find_folder(path), durability=durability, read_only=read_only)
+
+
+# -- the process's default log ---------------------------------------------------------------------
+
+_default_lock = threading.Lock()
+_default: Log | None = None
+
+
+def default() -> Log:
+    """The log that `whence.emit` and its like use: opened at first use, kept until `close`."""
+    global _default
+    log = _default
+    if log is None:
+        with _default_lock:
+            log = _default
+            if log is None:
+                log = _default = open()
+    return log
+
+
+def _emit(primitive: str, type: str, **fields: Any) -> str:
+    """Record one event to the process's default log and return its id. See `Recorder.emit`."""
+    return default().emit(primitive, type, **fields)
+
+
+def _span(name: str, **fields: Any) -> "Span":
+    """Record a step with its duration to the process's default log. See `Recorder.span`."""
+    return default().span(name, **fields)
+
+
+emit: Emit = _emit
+span: MakeSpan = _span
+
+
+def cause(event_id: str) -> AbstractContextManager[None]:
+    """Have what is recorded to the default log inside the block name `event_id` as its cause."""
+    return default().cause(event_id)
+
+
+def close() -> None:
+    """Close the process's default log; the next use opens it again."""
+    global _default
+    with _default_lock:
+        log, _default = _default, None
+    if log is not None:
+        log.close()
+
+
+# -- from settings and queries to what the rooms below want ------------------------------------------
+
+
+def _redactor(wanted: settings.RedactionSettings) -> Any:
+    if not wanted.enabled:
+        return None
+    from whence.recorder.redact import Redactor
+
+    return Redactor(keys=wanted.keys, patterns=wanted.patterns, allow=wanted.allow)
+
+
+def _layout(wanted: settings.JournalSettings) -> Any:
+    from whence.journal.place import Layout
+
+    if wanted.group is None:
+        return Layout(segment_bytes=wanted.segment_bytes)
+    import grp
+
+    try:
+        group = grp.getgrnam(wanted.group).gr_gid
+    except KeyError as error:
+        raise ValueError(f"group {wanted.group!r} of [journal] does not exist") from error
+    return Layout(wanted.segment_bytes, folder_mode=0o750, file_mode=0o640, group=group)
+
+
+def _times_of(index: "Index", query: Query, types: Iterable[str], newest: int) -> list[int]:
+    """The times of the newest events of each of these types."""
+    query = _cleaned(query)
+    return [
+        row.time
+        for kind in types
+        for row in index.find(_narrowed(query, type=kind), newest_first=True, limit=newest)
+    ]
+
+
+def _cleaned(query: Query) -> Query:
+    return query if query.target is None else _narrowed(query, target=clean_target(query.target))
+
+
+def _narrowed(query: Query, **fields: Any) -> Query:
+    import msgspec
+
+    return msgspec.structs.replace(query, **fields)
+
+
+def local_zone() -> tzinfo:
+    """The zone that this machine's clocks show, with its changes of the year where it names them."""
+    from datetime import UTC, datetime
+    from zoneinfo import ZoneInfo
+
+    name = os.environ.get("TZ", "").removeprefix(":")
+    file = Path("/etc/localtime")
+    try:
+        if not name:
+            name = os.path.realpath(file).partition("/zoneinfo/")[2]
+        if name:
+            return ZoneInfo(name)
+        with file.open("rb") as rules:
+            return ZoneInfo.from_file(rules)
+    except (OSError, ValueError, KeyError):
+        return datetime.now(UTC).astimezone().tzinfo or UTC
