@@ -1,7 +1,8 @@
 """Durable acknowledgements: one sync shared by all who wait for one.
 
-Callers hand in a ticket for a line that has been written, and wait. Whoever gets the lock first
-syncs for everybody who has handed in a ticket by then.
+Callers hand in a ticket for a line that has been queued, and wait. One of them at a time syncs
+for everybody who has handed in a ticket by then. An exception may be raised in a waiting thread
+anywhere (Ctrl-C, a handler that raises): nobody else may then wait for it for ever.
 """
 
 import threading
@@ -11,16 +12,22 @@ from typing import Any, Protocol
 
 from whence.errors import StoreError
 
+_LOOK_AGAIN_S = 0.5
+"""How long a sleeper trusts that somebody will wake it: only a thread that was interrupted in the
+very moment of doing so breaks that."""
+
 
 class Ticket:
     """One line's claim to be on disk: its bytes, and which opened segment took them."""
 
-    __slots__ = ("error", "gate", "is_done", "line", "taken_by", "waiter")
+    __slots__ = ("error", "gate", "is_done", "is_gone", "line", "taken_by", "waiter")
 
     def __init__(self) -> None:
         self.line = b""
         self.taken_by = -1
         self.is_done = False
+        # Its caller waits no longer.
+        self.is_gone = False
         self.error: StoreError | None = None
         # Opened for a caller who sleeps: when the ticket is done, or when it is its turn to sync.
         self.gate: threading.Lock | None = None
@@ -42,18 +49,18 @@ Tell = Callable[[list[Ticket]], None]
 class GroupSync:
     """Lets many threads share each sync. Safe for any number of them.
 
-    One thread at a time leads: it syncs for all who wait, wakes them, and hands the lead to one
-    who has come meanwhile. Who sleeps is woken once, not once per sync.
+    One thread at a time leads: it syncs for all who wait, wakes them, lays the lead down, and
+    wakes one who has come meanwhile. Others sleep until they are served or it is their turn.
     """
 
     def __init__(self, target: Syncable) -> None:
         self._target = target
-        # Held by who leads; it may be released by another thread than took it.
-        self._lead = threading.Lock()
+        # Guards `_leader`: who syncs now, if its caller is not gone.
+        self._taking = threading.Lock()
+        self._leader: Ticket | None = None
+        self._stopper: Ticket | None = None
         # Appended to by anyone, shortened by who leads.
         self._waiting: list[Ticket] = []
-        # Guards the moment in which the lead passes to a sleeper, who may just be giving up.
-        self._handing = threading.Lock()
         self._inside: set[int] = set()
 
     def wait(self, ticket: Ticket) -> None:
@@ -69,8 +76,8 @@ class GroupSync:
             # A signal handler or finalizer interrupted this very thread while it waits: the line
             # is queued and will be written, but who would wake it has to wait for it.
             raise StoreError("cannot wait for the disk inside a handler that interrupts a wait")
-        self._inside.add(me)
         try:
+            self._inside.add(me)
             self._wait_inside(tickets)
         finally:
             self._inside.discard(me)
@@ -78,26 +85,46 @@ class GroupSync:
     @contextmanager
     def stopped(self) -> Iterator[None]:
         """Keep everybody from syncing inside the block."""
-        with self._lead:
+        mine = Ticket()
+        mine.gate = threading.Lock()
+        mine.gate.acquire()
+        try:
+            while not self._lead(mine):
+                self._stopper = mine
+                mine.gate.acquire(timeout=_LOOK_AGAIN_S)
+            self._stopper = None
             yield
+        finally:
+            mine.is_gone = True
+            self._wake_one()
 
     def _wait_inside(self, tickets: list[Ticket]) -> None:
         first = tickets[0]
-        first.gate = threading.Lock()
-        first.gate.acquire()
-        self._waiting.extend(tickets)
-        if not self._lead.acquire(False):
-            try:
-                first.gate.acquire()
-            except BaseException:
-                self._give_up(first)
-                raise
-            if first.is_done:
-                return
+        first.gate = gate = threading.Lock()
+        gate.acquire()
         try:
-            self._sync_waiting()
+            self._waiting.extend(tickets)
+            while not first.is_done:
+                if self._lead(first):
+                    self._sync_waiting()
+                else:
+                    gate.acquire(timeout=_LOOK_AGAIN_S)
         finally:
-            self._pass_on()
+            # From here on the lead is free, whatever interrupts us.
+            first.is_gone = True
+            if self._leader is first:
+                self._wake_one()
+
+    def _lead(self, ticket: Ticket) -> bool:
+        """Take the lead if nobody has it."""
+        with self._taking:
+            leader, stopper = self._leader, self._stopper
+            if leader is not None and not leader.is_gone:
+                return leader is ticket
+            if stopper is not None and not stopper.is_gone and stopper is not ticket:
+                return False
+            self._leader = ticket
+            return True
 
     def _sync_waiting(self) -> None:
         batch = self._waiting[:]
@@ -106,32 +133,29 @@ class GroupSync:
             self._target.sync_written(batch)
         except StoreError as problem:
             error = problem
-        del self._waiting[: len(batch)]
         for ticket in batch:
+            if ticket.is_done:
+                continue
             ticket.error = ticket.error or error
             ticket.is_done = True
-            if ticket.gate is not None:
-                ticket.gate.release()
+            _open(ticket)
+        # Last: who is still in here after an interrupt is served again.
+        del self._waiting[: len(batch)]
 
-    def _pass_on(self) -> None:
-        """Hand the lead to a sleeper, or lay it down and look once more whether one has come."""
-        while True:
-            with self._handing:
-                for ticket in self._waiting:
-                    if ticket.gate is not None and not ticket.is_done:
-                        ticket.gate.release()
-                        return
-                self._lead.release()
-            if not self._waiting or not self._lead.acquire(False):
-                return
+    def _wake_one(self) -> None:
+        stopper = self._stopper
+        if stopper is not None and not stopper.is_gone:
+            return _open(stopper)
+        for ticket in self._waiting[:]:
+            if ticket.gate is not None and not ticket.is_done and not ticket.is_gone:
+                return _open(ticket)
 
-    def _give_up(self, ticket: Ticket) -> None:
-        """Stop sleeping on a ticket, and hand on the lead if it was just handed to us."""
-        with self._handing:
-            was_woken = ticket.gate is not None and ticket.gate.acquire(False)
-            ticket.gate = None
-        if was_woken and not ticket.is_done:
-            self._pass_on()
+
+def _open(ticket: Ticket) -> None:
+    """Wake who sleeps on a ticket; no harm if nobody does."""
+    if ticket.gate is not None:
+        with suppress(RuntimeError):
+            ticket.gate.release()
 
 
 class AsyncSync:
@@ -141,18 +165,22 @@ class AsyncSync:
         self._group = group
         # Appended to by anyone, taken as a whole by the thread.
         self._asked: list[tuple[Ticket, Tell]] = []
-        # Opened to wake the thread; the lock guards its start.
+        # Opened to wake the thread.
         self._gate = threading.Lock()
         self._gate.acquire()
         self._is_asleep = False
         self._is_closed = False
-        self._starting = threading.Lock()
+        # Held to start the thread, and to take what was asked.
+        self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def ask(self, ticket: Ticket, tell: Tell) -> None:
         """Have `tell` called, from another thread, with this and other tickets when they are done."""
         self._asked.append((ticket, tell))
-        if self._is_asleep:
+        if self._is_closed:
+            # Nothing takes long any more.
+            self._serve(self._take())
+        elif self._is_asleep:
             self._wake()
         elif self._thread is None:
             self._start()
@@ -163,12 +191,17 @@ class AsyncSync:
         if self._thread is not None:
             self._wake()
             self._thread.join()
+        # Somebody may have asked just as the thread ended.
+        self._serve(self._take())
 
     def _start(self) -> None:
-        with self._starting:
+        with self._guard:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="whence-sync", daemon=True)
-                thread.start()
+                try:
+                    thread.start()
+                except RuntimeError as error:
+                    raise StoreError(f"cannot start the thread that syncs: {error}") from error
                 self._thread = thread
 
     def _wake(self) -> None:
@@ -187,14 +220,25 @@ class AsyncSync:
                     self._gate.acquire()
                 self._is_asleep = False
                 continue
+            self._serve(self._take())
+
+    def _take(self) -> list[tuple[Ticket, Tell]]:
+        with self._guard:
             asked = self._asked[:]
             del self._asked[: len(asked)]
-            self._serve(asked)
+            return asked
 
     def _serve(self, asked: list[tuple[Ticket, Tell]]) -> None:
-        self._group.wait_all([ticket for ticket, _ in asked])
-        groups: dict[Tell, list[Ticket]] = {}
-        for ticket, tell in asked:
-            groups.setdefault(tell, []).append(ticket)
-        for tell, tickets in groups.items():
-            tell(tickets)
+        if not asked:
+            return
+        try:
+            self._group.wait_all([ticket for ticket, _ in asked])
+        finally:
+            # Also when something went wrong that nobody foresaw: no task waits for ever.
+            groups: dict[Tell, list[Ticket]] = {}
+            for ticket, tell in asked:
+                if not ticket.is_done:
+                    ticket.error = StoreError("cannot sync the journal: its thread failed")
+                groups.setdefault(tell, []).append(ticket)
+            for tell, tickets in groups.items():
+                tell(tickets)

@@ -1,0 +1,227 @@
+"""Where a writer appends: the segment it has open, those it left, and what of them is on disk.
+
+Everything here but `sync` runs under the writer's lock.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from whence.journal.disk import Disk
+from whence.journal.folder import SegmentName, journal_folder, segment_names, segment_path
+
+
+class Layout(NamedTuple):
+    """How a journal's files are made: segment size and who may read them."""
+
+    segment_bytes: int = 256 * 1024 * 1024
+    folder_mode: int = 0o700
+    file_mode: int = 0o600
+    group: int | None = None
+
+
+class Opened(NamedTuple):
+    """A segment as one opening of it: the `generation` counts the openings of a writer."""
+
+    generation: int
+    fd: int
+
+
+class Place:
+    """Chooses, opens and syncs the segments of one writer. `fd` is None where none is open."""
+
+    __slots__ = (
+        "_asked", "_bad", "_disk", "_folder", "_folders_synced", "_kept", "_layout", "_promised",
+        "_retired", "_warn", "fd", "generation", "is_volatile", "segment",
+    )  # fmt: skip
+
+    def __init__(
+        self, folder: Path, disk: Disk, layout: Layout, warn: Callable[[str], None]
+    ) -> None:
+        self._folder = folder
+        self._disk = disk
+        self._layout = layout
+        self._warn = warn
+        self.fd: int | None = None
+        self.segment: SegmentName | None = None
+        self.generation = 0
+        self.is_volatile = False
+        # How many lines of the present segment somebody wants on disk, how many of them are, and
+        # how many will be when the sync that is running has returned.
+        self._promised = 0
+        self._kept = 0
+        self._asked = 0
+        # Left, but holding lines that somebody wants on disk.
+        self._retired: list[Opened] = []
+        # Generations that can no longer be trusted: a sync failed, or the name is gone.
+        self._bad: set[int] = set()
+        self._folders_synced = 0
+
+    def choose(self, day: str) -> SegmentName | None:
+        """See to it that the segment to write to is open; OSError or StoreError if none can be.
+
+        Returns the segment that was left because its name is gone, if that happened.
+        """
+        left = self.segment
+        if left is None:
+            self._open(self._latest(day))
+            return None
+        # A clock that steps back over midnight must not put later lines before earlier ones.
+        day = max(day, left.day)
+        size = self._named_size(left)
+        if size is None:
+            # Nobody will find what is written there from now on.
+            self._bad.add(self.generation)
+            self._retire()
+            self._open(max(left, self._latest(day)).next_number())
+            return left
+        if day > left.day or size >= self._layout.segment_bytes:
+            self._open(max(self._latest(day), left.next_number()))
+        return None
+
+    def leave(self) -> SegmentName | None:
+        """Open a segment with a name that nobody used before; returns the one that was left."""
+        left = self.segment
+        if left is not None:
+            self._open(max(left, self._latest(left.day)).next_number())
+        return left
+
+    def is_bad(self, generation: int) -> bool:
+        """Whether lines that were written in this generation must be written again."""
+        return generation in self._bad
+
+    def promise(self) -> None:
+        """Note that somebody wants a line on disk that the present segment took."""
+        self._promised += 1
+
+    def due(self) -> list[Opened]:
+        """What must be synced so that all lines wanted on disk are."""
+        due = [opened for opened in self._retired if opened.generation not in self._bad]
+        if self.fd is not None and self._promised > self._kept and not self.is_bad(self.generation):
+            due.append(Opened(self.generation, self.fd))
+        self._asked = self._promised
+        return due
+
+    def sync(self, due: list[Opened]) -> None:
+        """Sync what is `due`, without the lock; OSError if any of it can no longer be trusted.
+
+        A failed sync is never tried again on the same descriptor: the kernel reports once that it
+        lost something, and forgets it.
+        """
+        problem: OSError | None = None
+        for generation, fd in due:
+            try:
+                self._disk.sync(fd)
+            except OSError as error:
+                self._bad.add(generation)
+                problem = error
+        if problem is not None:
+            raise problem
+        newest = max((opened.generation for opened in due), default=0)
+        if newest > self._folders_synced:
+            try:
+                self._sync_folders()
+            except OSError:
+                self._bad.update(opened.generation for opened in due)
+                raise
+            self._folders_synced = newest
+
+    def settle(self, due: list[Opened]) -> None:
+        """Note that `sync` has ended, well or not, and give back what nobody needs any more."""
+        for opened in self._retired[:]:
+            if opened in due or self.is_bad(opened.generation):
+                self._retired.remove(opened)
+                self._give_back(opened.fd)
+        present = [opened for opened in due if opened.generation == self.generation]
+        if present and not self.is_bad(self.generation):
+            self._kept = self._asked
+
+    def close(self) -> None:
+        """Give every descriptor back."""
+        retired, self._retired = self._retired, []
+        fd, self.fd = self.fd, None
+        for opened in retired:
+            self._give_back(opened.fd)
+        if fd is not None:
+            self._give_back(fd)
+
+    def _named_size(self, segment: SegmentName) -> int | None:
+        """The size of the open segment; None if it is closed or its name is not its own any more."""
+        if self.fd is None:
+            return None
+        try:
+            at_path = self._disk.stat(segment_path(self._folder, str(segment)))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        mine = self._disk.fstat(self.fd)
+        is_same = (at_path.st_ino, at_path.st_dev) == (mine.st_ino, mine.st_dev)
+        return mine.st_size if is_same else None
+
+    def _latest(self, day: str) -> SegmentName:
+        """The day's newest segment that has room, or the name of the next one."""
+        root = journal_folder(self._folder)
+        try:
+            names = [name for name in segment_names(self._disk.names(root)) if name.day == day]
+        except FileNotFoundError:
+            names = []
+        if not names:
+            return SegmentName(day, 0)
+        newest = names[-1]
+        size = self._disk.stat(segment_path(self._folder, str(newest))).st_size
+        return newest if size < self._layout.segment_bytes else newest.next_number()
+
+    def _open(self, name: SegmentName) -> None:
+        layout, disk, root = self._layout, self._disk, journal_folder(self._folder)
+        for folder in (self._folder, root):
+            if disk.make_folder(folder, layout.folder_mode):
+                self._share(folder, layout.folder_mode)
+        is_volatile = disk.file_system(root).is_volatile
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+        path = segment_path(self._folder, str(name))
+        fd = disk.open(path, flags, layout.file_mode)
+        self._share(path, layout.file_mode)
+        self._retire()
+        self.fd, self.segment, self.is_volatile = fd, name, is_volatile
+        self.generation += 1
+        self._promised = self._kept = 0
+
+    def _share(self, path: Path, mode: int) -> None:
+        """Give a new file or folder to the group that may read the journal, if there is one."""
+        if self._layout.group is None:
+            return
+        try:
+            os.chown(path, -1, self._layout.group)
+            os.chmod(path, mode)
+        except OSError as error:
+            self._warn(f"cannot give {path} to its group: {error.strerror}")
+
+    def _retire(self) -> None:
+        """Leave the open segment; it stays open while somebody waits for lines in it."""
+        fd, self.fd = self.fd, None
+        if fd is None:
+            return
+        if self._promised > self._kept:
+            # It may be in a sync at this moment: only `settle` closes it.
+            self._retired.append(Opened(self.generation, fd))
+        else:
+            self._give_back(fd)
+
+    def _sync_folders(self) -> None:
+        """Make the names of our segments survive.
+
+        The first time also those of the folders themselves: whoever made them may have been
+        killed before it could.
+        """
+        root = journal_folder(self._folder)
+        self._disk.sync_folder(root)
+        if not self._folders_synced:
+            self._disk.sync_folder(self._folder)
+            self._disk.sync_folder(self._folder.parent)
+
+    def _give_back(self, fd: int) -> None:
+        """Close a descriptor. What is reported then is of no use: it is gone in any case."""
+        try:
+            self._disk.close(fd)
+        except OSError:
+            pass
