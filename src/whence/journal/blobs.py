@@ -4,6 +4,7 @@ A blob's first line is its salt, the rest its payload, so the name can be checke
 content. It is on disk before the line that names it.
 """
 
+import errno
 import os
 import re
 import secrets
@@ -14,8 +15,10 @@ import msgspec
 from whence.errors import CorruptError, StoreError
 from whence.event import Event
 from whence.journal.disk import Disk
+from whence.journal.place import Layout, make_shared_folder, share
 from whence.line import commitment
 
+_TRIES = 4
 _NAME = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
 
 
@@ -26,32 +29,66 @@ def blob_path(folder: Path, commit: str) -> Path:
     return folder / "blobs" / commit
 
 
-def write_blob(folder: Path, disk: Disk, salt: str, payload: bytes, modes: tuple[int, int]) -> str:
-    """Keep a payload and return its commitment; `modes` are those of folders and files."""
+def write_blob(folder: Path, disk: Disk, layout: Layout, salt: str, payload: bytes) -> str:
+    """Keep a payload so that it survives a power cut, and return its commitment."""
     commit = commitment(salt, payload)
     path = blob_path(folder, commit)
     temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     try:
-        if disk.make_folder(path.parent, modes[0]):
-            disk.sync_folder(folder)
-        fd = disk.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, modes[1])
+        for each in (folder, path.parent):
+            make_shared_folder(disk, each, layout)
         try:
-            _write_all(disk, fd, salt.encode() + b"\n" + payload)
-            disk.sync(fd)
-        finally:
-            disk.close(fd)
-        # From here on a crash leaves a whole blob under a name that no line knows: collected later.
-        disk.rename(temporary, path)
+            _write_file(disk, layout, temporary, salt.encode() + b"\n" + payload)
+            # From here on a crash leaves a whole blob under a name that no line knows: collected later.
+            disk.rename(temporary, path)
+        except OSError:
+            _remove(disk, temporary)
+            raise
         disk.sync_folder(path.parent)
+        # Also the name of the folder: who made it may have been killed before it could.
+        disk.sync_folder(folder)
     except OSError as error:
         raise StoreError(f"cannot keep blob {path}: {error.strerror}") from error
     return commit
 
 
+def _write_file(disk: Disk, layout: Layout, path: Path, content: bytes) -> None:
+    fd = disk.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, layout.file_mode)
+    try:
+        _write_all(disk, fd, content)
+        disk.sync(fd)
+    finally:
+        _close(disk, fd)
+    share(path, layout.file_mode, layout.group)
+
+
 def _write_all(disk: Disk, fd: int, data: bytes) -> None:
-    view = memoryview(data)
+    view, tries = memoryview(data), 0
     while view:
-        view = view[disk.write(fd, bytes(view)) :]
+        try:
+            written = disk.write(fd, bytes(view))
+        except InterruptedError:
+            written = 0
+        tries = 0 if written else tries + 1
+        if tries == _TRIES:
+            raise OSError(errno.EIO, "write took nothing")
+        view = view[written:]
+
+
+def _close(disk: Disk, fd: int) -> None:
+    try:
+        disk.close(fd)
+    except OSError:
+        # What was written is synced, or that has failed already; the descriptor is gone.
+        pass
+
+
+def _remove(disk: Disk, path: Path) -> None:
+    try:
+        disk.remove(path)
+    except OSError:
+        # It takes room and holds nothing that a line names.
+        pass
 
 
 def read_blob(folder: Path, commit: str) -> tuple[str, bytes] | None:

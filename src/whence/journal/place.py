@@ -21,6 +21,25 @@ class Layout(NamedTuple):
     group: int | None = None
 
 
+def make_shared_folder(disk: Disk, path: Path, layout: Layout) -> str:
+    """Make a folder of the log if it is missing; returns what to warn of, or ""."""
+    if not disk.make_folder(path, layout.folder_mode):
+        return ""
+    return share(path, layout.folder_mode, layout.group)
+
+
+def share(path: Path, mode: int, group: int | None) -> str:
+    """Give a new file or folder to the group that may read it; returns what to warn of, or ""."""
+    if group is None:
+        return ""
+    try:
+        os.chown(path, -1, group)
+        os.chmod(path, mode)
+    except OSError as error:
+        return f"cannot give {path} to its group: {error.strerror}"
+    return ""
+
+
 class Opened(NamedTuple):
     """A segment as one opening of it: the `generation` counts the openings of a writer."""
 
@@ -173,28 +192,18 @@ class Place:
 
     def _open(self, name: SegmentName) -> None:
         layout, disk, root = self._layout, self._disk, journal_folder(self._folder)
-        for folder in (self._folder, root):
-            if disk.make_folder(folder, layout.folder_mode):
-                self._share(folder, layout.folder_mode)
+        warnings = [make_shared_folder(disk, folder, layout) for folder in (self._folder, root)]
         is_volatile = disk.file_system(root).is_volatile
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         path = segment_path(self._folder, str(name))
         fd = disk.open(path, flags, layout.file_mode)
-        self._share(path, layout.file_mode)
+        warnings.append(share(path, layout.file_mode, layout.group))
         self._retire()
         self.fd, self.segment, self.is_volatile = fd, name, is_volatile
         self.generation += 1
         self._promised = self._kept = 0
-
-    def _share(self, path: Path, mode: int) -> None:
-        """Give a new file or folder to the group that may read the journal, if there is one."""
-        if self._layout.group is None:
-            return
-        try:
-            os.chown(path, -1, self._layout.group)
-            os.chmod(path, mode)
-        except OSError as error:
-            self._warn(f"cannot give {path} to its group: {error.strerror}")
+        for warning in filter(None, warnings):
+            self._warn(warning)
 
     def _retire(self) -> None:
         """Leave the open segment; it stays open while somebody waits for lines in it."""

@@ -295,8 +295,7 @@ class Recorder:
         return b',"salt":"%b","data":%b}%b\n' % (salt, payload, padding)
 
     def _to_blob(self, salt: str, payload: bytes) -> bytes:
-        modes = (self._layout.folder_mode, self._layout.file_mode)
-        commit = write_blob(self.folder, self._disk, salt, payload, modes)
+        commit = write_blob(self.folder, self._disk, self._layout, salt, payload)
         return b',"commit":"%b","blob":%d}\n' % (commit.encode(), len(payload))
 
     def _keep(
