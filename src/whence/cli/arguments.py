@@ -1,0 +1,54 @@
+"""Which verb a command line means. Pure.
+
+`whence task-abc123`, `whence --agent zealot-1` and `whence -n 5 tail` need no verb in front: the
+first word that is not an option or its value is the verb if it names one, and otherwise a
+reference for `show`. A reference that is called like a verb is reached by `whence show tail`.
+"""
+
+from collections.abc import Collection
+
+DEFAULT_VERB = "show"
+
+# Every option of several verbs that takes a value. Options of one verb stand behind that verb.
+VALUE_OPTIONS = frozenset(
+    "--agent -a --task --channel --primitive -p --type --status --trace-id --since -S --until -U"
+    " --causality --depth -n --number -o --output --color -C --dir".split()
+)
+
+
+def verb_first(arguments: list[str], verbs: Collection[str]) -> list[str]:
+    """Put the verb in front of a command line, `show` where none is named."""
+    if not arguments or arguments[0] in ("--help", "-h"):
+        return arguments
+    place = _first_word(arguments)
+    if place is not None and arguments[place] == "help":
+        return [*arguments[:place], *arguments[place + 1 :], "--help"]
+    if place is not None and arguments[place] in verbs:
+        return [arguments[place], *arguments[:place], *arguments[place + 1 :]]
+    return [DEFAULT_VERB, *arguments]
+
+
+def _first_word(arguments: list[str]) -> int | None:
+    """The place of the first word that is neither option nor value; None if all are, or at `--`."""
+    is_value = False
+    for place, argument in enumerate(arguments):
+        if is_value:
+            is_value = False
+        elif argument == "--":
+            return None
+        elif argument.startswith("-") and len(argument) > 1:
+            is_value = _takes_next(argument)
+        else:
+            return place
+    return None
+
+
+def _takes_next(option: str) -> bool:
+    """Whether the word after this option is its value."""
+    if option.startswith("--"):
+        return option in VALUE_OPTIONS
+    # `-fn 5` takes the next word, `-n5` carries its value.
+    for at, letter in enumerate(option[1:], start=1):
+        if f"-{letter}" in VALUE_OPTIONS:
+            return at == len(option) - 1
+    return False

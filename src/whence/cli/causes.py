@@ -1,0 +1,142 @@
+"""Causes and effects in every format: a tree as lines, or JSON, Markdown, Mermaid, Graphviz."""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from whence.ask.causality import Causality, Node
+from whence.ask.timeline import subject_as_json
+from whence.cli.formats import (
+    Graph,
+    dot_digraph,
+    dump,
+    format_document,
+    format_event,
+    markdown_list,
+    mermaid_flowchart,
+)
+from whence.cli.options import Where
+from whence.cli.screen import Screen
+from whence.draw.styles import Role, status_role
+from whence.draw.trees import CAUSES, tree
+
+
+class _More(msgspec.Struct, frozen=True, eq=False):
+    """Stands in the tree for effects that were left out."""
+
+    size: int
+
+
+def show_causes(
+    where: Where, reference: str, *, depth: int | None, width: int | None, output: str
+) -> None:
+    """Answer `--causality`: what led to `reference` and what came of it."""
+    with where.look() as log:
+        causality = log.causality(reference, depth=depth, width=width)
+        where.screen.show(draw_causality(causality, where.screen, output=output))
+        if not causality.is_complete:
+            where.screen.note("there is more; --causality on one of these events shows it")
+        where.remark(log)
+
+
+def draw_causality(causality: Causality, screen: Screen, *, output: str) -> Iterator[str]:
+    """Draw an answer line by line, causes before effects."""
+    if output == "json":
+        keys = {
+            "subject": subject_as_json(causality.subject),
+            "is_complete": causality.is_complete,
+        }
+        return format_document(keys, "events", _items(causality))
+    if output == "jsonl":
+        return (format_event(node.event) for node in _first_told(causality) if node.event)
+    if output == "md":
+        return markdown_list(
+            headline(causality), ((depth, _label(node)) for depth, node in causality.nodes())
+        )
+    if output == "mermaid":
+        return mermaid_flowchart(_graph(causality))
+    if output == "dot":
+        return dot_digraph(headline(causality), _graph(causality))
+    return _draw_tree(causality, screen)
+
+
+def headline(causality: Causality) -> str:
+    """Say what the tree is about: `Causality chain for task-abc123`."""
+    subject = causality.subject
+    return f"Causality chain for {'#' if subject.is_channel else ''}{subject.name}"
+
+
+def _draw_tree(causality: Causality, screen: Screen) -> Iterator[str]:
+    yield screen.paint(screen.text(f"{headline(causality)}:"), "title")
+    roots = frozenset(map(id, causality.roots))
+
+    def children(node: Node | _More) -> Iterable[Node | _More]:
+        if isinstance(node, _More):
+            return ()
+        return (*node.children, _More(node.more)) if node.more else node.children
+
+    def label(node: Node | _More) -> str:
+        if isinstance(node, _More):
+            return f"… {node.size:,} more"
+        return f"[root] {_label(node)}" if id(node) in roots else _label(node)
+
+    tops: tuple[Node | _More, ...] = causality.roots
+    yield from tree(
+        tops, children, label, branches=CAUSES, max_width=screen.width,
+        ascii=screen.ascii, paint=lambda node, text: screen.paint(text, _role(node)),
+    )  # fmt: skip
+
+
+def _role(node: Node | _More) -> Role | None:
+    if isinstance(node, _More) or node.note:
+        return "faint"
+    if node.is_asked:
+        return "title"
+    return status_role(node.event.status) if node.event else None
+
+
+def _label(node: Node) -> str:
+    return f"{node.text} ({node.note})" if node.note else node.text
+
+
+def _items(causality: Causality) -> Iterator[str]:
+    """Every node as JSON; `cause` is the place in the list of the node above it."""
+    path: list[int] = []
+    for place, (depth, node) in enumerate(causality.nodes()):
+        del path[depth:]
+        more = {
+            "text": node.text,
+            "depth": depth,
+            "cause": path[-1] if path else None,
+            "note": node.note or None,
+            "also": [event.id for event in node.also],
+            "more": node.more,
+            "is_asked": node.is_asked,
+        }
+        yield format_event(node.event, **more) if node.event else dump({"id": node.id, **more})
+        path.append(place)
+
+
+def _first_told(causality: Causality) -> Iterator[Node]:
+    met: set[str] = set()
+    for _, node in causality.nodes():
+        if node.id not in met:
+            met.add(node.id)
+            yield node
+
+
+def _graph(causality: Causality) -> Graph:
+    """The tree as a graph in which an event that is named twice is one node."""
+    places: dict[str, int] = {}
+    labels: list[str] = []
+    edges: list[tuple[int, int]] = []
+    path: list[int] = []
+    for depth, node in causality.nodes():
+        del path[depth:]
+        place = places.setdefault(node.id, len(places))
+        if place == len(labels):
+            labels.append(node.text)
+        if path:
+            edges.append((path[-1], place))
+        path.append(place)
+    return Graph(labels=labels, edges=edges)

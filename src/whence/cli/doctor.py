@@ -1,0 +1,160 @@
+"""`whence doctor`: what the log holds, what is missing, and a verdict."""
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from whence.cli.formats import format_pretty
+from whence.cli.options import Where, output_option, shorten, verb
+from whence.cli.screen import Screen
+from whence.draw.amounts import format_count, format_size
+from whence.draw.tables import Column, table
+
+if TYPE_CHECKING:
+    from whence.ask.health import Health, WriterHealth
+
+_LISTED_MAX = 20
+_STATES = {
+    "open": "recording now",
+    "ended": "ended without closing",
+    "elsewhere": "on another machine, not closed",
+    "closed": "closed",
+}
+
+
+@verb(
+    "whence doctor",
+    "whence doctor --json | jq .complaints",
+    short_help="Is the journal whole, and what is wrong if not.",
+)
+@output_option("short", "json")
+def command(where: Where, output: str) -> None:
+    """Read everything, change nothing, and tell what is there and what is not as it should be.
+
+    Ends with exit code 1 if something recorded is lost or cannot be read.
+    """
+    with where.look() as log:
+        health = log.examine()
+        if output == "json":
+            keys = {**health.as_json(), "is_whole": not is_broken(health)}
+            where.screen.show(format_pretty(keys).splitlines())
+        else:
+            where.screen.show(_draw(health, where.screen))
+    if is_broken(health):
+        from whence.cli.app import exit_with
+        from whence.cli.failures import FAILED
+
+        exit_with(FAILED)
+
+
+def is_broken(health: "Health") -> bool:
+    """Whether something that was recorded is lost or cannot be read."""
+    return bool(
+        health.problems or health.lost or health.gaps or health.blobs.missing or health.blobs.broken
+    )
+
+
+def _draw(health: "Health", screen: Screen) -> Iterator[str]:
+    yield screen.paint(screen.text(f"Log {shorten(Path(health.folder))}"), "title")
+    yield ""
+    facts = list(_facts(health))
+    lines = table(
+        facts,
+        [Column(shrinks=False), Column()],
+        header=False,
+        width=screen.width,
+        ascii=screen.ascii,
+        paint=lambda _, column, cell: screen.paint(cell, "faint" if column == 0 else None),
+    )
+    yield from map(str.rstrip, lines)
+    yield from _draw_writers(health, screen)
+    yield from _draw_list(
+        "Not events",
+        (f"{p.segment} at {p.offset}: {p.length:,} bytes: {p.problem}" for p in health.problems),
+        screen,
+    )
+    yield from _draw_list(
+        "Not recorded",
+        (
+            f"{screen.time(gap.time)}: {format_count(gap.lost, 'event')}: {gap.reason}"
+            for gap in health.gaps
+        ),
+        screen,
+    )
+    yield from _draw_list("Payloads without a file in blobs/", health.blobs.missing, screen)
+    yield from _draw_list("Payloads that do not match their names", health.blobs.broken, screen)
+    yield from _draw_list("Files that others can read", health.too_open, screen)
+    yield ""
+    yield from _draw_verdict(health, screen)
+
+
+def _facts(health: "Health") -> Iterator[tuple[str, str]]:
+    size = sum(segment.size for segment in health.segments)
+    holds = (
+        f"{health.events:,} in {format_count(len(health.segments), 'segment')}, {format_size(size)},"
+        f" format {health.format}, on {health.file_system}"
+    )
+    yield "events", holds
+    states = Counter[str](writer.state for writer in health.writers)
+    parts = [f"{states[state]:,} {words}" for state, words in _STATES.items() if states[state]]
+    yield "writers", f"{len(health.writers):,}: {', '.join(parts)}"
+    blobs = health.blobs
+    if blobs.count:
+        yield "payloads", f"{blobs.count:,} in blobs/, {format_size(blobs.size)}"
+    if health.index is not None:
+        place = " in a folder of its own" if health.index.is_private else ""
+        yield "index", f"{format_size(health.index.size)}{place}; delete it and it comes back"
+    yield "redaction", "on" if health.redaction else "off"
+    yield "settings", health.settings_file or "the defaults"
+
+
+def _draw_writers(health: "Health", screen: Screen) -> Iterator[str]:
+    told = [writer for writer in health.writers if writer.state != "closed" or writer.lost]
+    if not told:
+        return
+    yield ""
+    yield screen.paint("Writers that did not close", "title")
+    columns = [
+        Column(title="writer"),
+        Column(title="program"),
+        Column(title="pid", align="right"),
+        Column(title="last event"),
+        Column(title="lost", align="right"),
+        Column(title="state"),
+    ]
+    shown = told[-_LISTED_MAX:]
+    lines = table(
+        [_writer_row(writer, screen) for writer in shown], columns, width=screen.width,
+        ascii=screen.ascii, paint=lambda row, _, cell: screen.paint(cell, "faint" if row < 0 else None),
+    )  # fmt: skip
+    yield from (f"  {line.rstrip()}" for line in lines)
+    if len(told) > len(shown):
+        yield f"  and {len(told) - len(shown):,} more"
+
+
+def _writer_row(writer: "WriterHealth", screen: Screen) -> tuple[str, ...]:
+    return (
+        writer.name, writer.program or "", str(writer.pid or ""), screen.time(writer.last),
+        f"{writer.lost:,}", _STATES[writer.state],
+    )  # fmt: skip
+
+
+def _draw_list(title: str, items: Iterator[str] | tuple[str, ...], screen: Screen) -> Iterator[str]:
+    listed = list(items)
+    if not listed:
+        return
+    yield ""
+    yield screen.paint(f"{title}: {len(listed):,}", "title")
+    yield from (f"  {screen.text(item)}" for item in listed[:_LISTED_MAX])
+    if len(listed) > _LISTED_MAX:
+        yield f"  and {len(listed) - _LISTED_MAX:,} more"
+
+
+def _draw_verdict(health: "Health", screen: Screen) -> Iterator[str]:
+    if is_broken(health):
+        yield screen.paint("BROKEN: something recorded is lost or cannot be read.", "bad")
+    else:
+        yield screen.paint("WHOLE: nothing that was recorded is missing.", "good")
+    for complaint in health.complaints:
+        yield f"  - {screen.text(complaint)}"

@@ -1,0 +1,167 @@
+r"""Answers for programs and documents: JSON, JSON lines, Markdown, Mermaid, Graphviz.
+
+JSON is exact: reading it gives what was recorded. Characters that could meddle with a terminal
+stand in it as `\u` escapes, which mean the same. Keys are only ever added.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from whence.ask.timeline import TimelineRow
+from whence.draw.cells import fit, printable
+from whence.event import NO_PAYLOAD, Event, format_time
+from whence.query import Query, event_as_json
+
+# What JSON may hold as it is, but a terminal should not see: C1 controls, marks of direction, line
+# separators; and lone surrogates, which cannot be written at all.
+_ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_LABEL_CELLS = 60
+
+
+def format_document(keys: Mapping[str, Any], name: str, items: Iterable[str]) -> Iterator[str]:
+    """Write a document for a program line by line: some keys, then a list of finished items."""
+    yield "{"
+    for key, value in keys.items():
+        yield f"  {dump(key)}: {dump(value)},"
+    yield f"  {dump(name)}: ["
+    before = ""
+    for item in items:
+        if before:
+            yield f"    {before},"
+        before = item
+    if before:
+        yield f"    {before}"
+    yield "  ]"
+    yield "}"
+
+
+def format_event(event: Event, **more: Any) -> str:
+    """Write an event as one line of JSON: the keys of its line in the journal, then `more`.
+
+    The payload is not decoded: it comes out digit for digit as it was recorded.
+    """
+    raw = bytes(event.payload)
+    keys = event_as_json(msgspec.structs.replace(event, payload=NO_PAYLOAD)) | more
+    text = dump(keys)
+    return text[:-1] + f',"data":{_escape(raw.decode())}}}' if raw else text
+
+
+def dump(value: Any) -> str:
+    """Write a value as JSON on one line."""
+    return _escape(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+
+
+def format_pretty(value: Any) -> str:
+    """Write a value as JSON over several lines."""
+    return _escape(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def window_keys(query: Query) -> dict[str, str | None]:
+    """The window that an answer covers, half-open; None is open."""
+    return {
+        "since": None if query.since is None else format_time(query.since),
+        "until": None if query.until is None else format_time(query.until),
+    }
+
+
+def markdown_table(title: str, rows: Iterable[TimelineRow]) -> Iterator[str]:
+    """Lay rows out as a table of Markdown; times are UTC."""
+    yield f"### {_markdown(title)}"
+    yield ""
+    yield "| Time (UTC) | Primitive | Agent | What happened |"
+    yield "| --- | --- | --- | --- |"
+    for row in rows:
+        event = row.event
+        cells = (event.time[:19].replace("T", " "), event.primitive, event.agent or "", row.text)
+        yield f"| {' | '.join(map(_markdown, cells))} |"
+
+
+def markdown_list(title: str, items: Iterable[tuple[int, str]]) -> Iterator[str]:
+    """Lay a tree out as a nested list of Markdown; each item has its depth from 0."""
+    yield f"### {_markdown(title)}"
+    yield ""
+    for depth, text in items:
+        yield f"{'  ' * depth}- {_markdown(text)}"
+
+
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
+    """What led to what: labels, and pairs of their places, cause first."""
+
+    labels: Sequence[str]
+    edges: Sequence[tuple[int, int]]
+
+
+def mermaid_flowchart(graph: Graph) -> Iterator[str]:
+    """Draw a graph for Mermaid, causes above effects."""
+    yield "flowchart TD"
+    for place, label in enumerate(graph.labels):
+        yield f'    n{place}["{_mermaid(label)}"]'
+    for cause, effect in graph.edges:
+        yield f"    n{cause} --> n{effect}"
+
+
+def mermaid_sequence(rows: Sequence[TimelineRow]) -> Iterator[str]:
+    """Draw rows for Mermaid as messages from who did it to what it was done to."""
+    names: dict[str, int] = {}
+    for row in rows:
+        for name in _ends(row.event):
+            names.setdefault(name, len(names))
+    yield "sequenceDiagram"
+    for name, number in names.items():
+        yield f"    participant p{number} as {_mermaid(name)}"
+    for row in rows:
+        doer, done_to = (names[name] for name in _ends(row.event))
+        yield f"    p{doer}->>p{done_to}: {_mermaid(row.text)}"
+
+
+def dot_digraph(title: str, graph: Graph) -> Iterator[str]:
+    """Draw a graph for Graphviz."""
+    yield f"digraph {_dot(title)} {{"
+    yield "    rankdir=LR;"
+    yield "    node [shape=box];"
+    for place, label in enumerate(graph.labels):
+        yield f"    n{place} [label={_dot(fit(printable(label), _LABEL_CELLS))}];"
+    for cause, effect in graph.edges:
+        yield f"    n{cause} -> n{effect};"
+    yield "}"
+
+
+def graph_of_rows(rows: Sequence[TimelineRow]) -> Graph:
+    """Connect the rows of a timeline whose causes are rows too."""
+    places = {row.event.id: place for place, row in enumerate(rows)}
+    edges = [
+        (places[cause], place)
+        for place, row in enumerate(rows)
+        for cause in (row.event.parent, *row.event.links)
+        if cause in places
+    ]
+    return Graph(labels=[f"{row.event.primitive}: {row.text}" for row in rows], edges=edges)
+
+
+def _ends(event: Event) -> tuple[str, str]:
+    doer = event.agent or event.primitive
+    return doer, event.target or doer
+
+
+def _escape(text: str) -> str:
+    return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def _markdown(text: str) -> str:
+    shown = re.sub(r"([\\|`*_\[\]])", r"\\\1", printable(text))
+    return shown.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _mermaid(text: str) -> str:
+    """Write text so that nothing in it is syntax: as character codes, which Mermaid shows plain."""
+    shown = fit(printable(text), _LABEL_CELLS)
+    return re.sub(r'[#;"<>&{}`\\%]', lambda found: f"#{ord(found[0])};", shown)
+
+
+def _dot(text: str) -> str:
+    escaped = printable(text).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,372 @@
+"""The options that verbs share, and what they become: a screen, filters, a log.
+
+A verb is declared with `@verb(...)` and receives `Where` (which log, drawn how) as its first
+argument; `@filters` adds the options that choose events and hands them over as `Filters`.
+"""
+
+import functools
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+import msgspec
+
+from whence.cli.screen import Screen, flush, progress_bar
+from whence.draw.amounts import format_count
+from whence.errors import StoreError
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from whence.log import Log
+    from whence.query import Query
+
+
+class Count(click.ParamType):
+    """A number that is not negative."""
+
+    name = "count"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read a number; UsageError for anything else."""
+        text = str(value)
+        if not (text.isascii() and text.isdecimal()):
+            self.fail(f"{text!r} is not a number from 0", param, ctx)
+        return int(text)
+
+
+Declared = Callable[..., None]
+"""A verb's function; what click hands to it is settled by its options."""
+
+Decorator = Callable[[Declared], Declared]
+
+_WARNINGS_MAX = 10
+
+WAYS_TO_RECORD = (
+    'record from Python:   import whence; whence.emit("ops", "create_task", target="task-1")',
+    'time a step:          with whence.span("ops.plan"): ...',
+    "see an example:       whence demo",
+)
+
+
+class Where(msgspec.Struct, frozen=True, kw_only=True):
+    """Which log is meant, and the screen its answer goes to."""
+
+    dir: str | None
+    screen: Screen
+
+    def folder(self) -> Path:
+        """The folder of the log: `-C` takes it, or the folder of the project around it."""
+        from whence.settings import FOLDER_NAME, find_folder
+
+        folder = find_folder(self.dir)
+        if self.dir is not None and not (folder / "journal").is_dir():
+            inner = folder / FOLDER_NAME
+            if (inner / "journal").is_dir():
+                return inner
+        return folder
+
+    def has_journal(self) -> bool:
+        """Whether anything is recorded there; raises if the folder is something else than a log."""
+        with self.open() as log:
+            if log.exists():
+                return True
+            log.catch_up()
+        return False
+
+    def open(self) -> "Log":
+        """Open the log for questions, whether or not anything is recorded in it."""
+        from whence.log import Log
+
+        return Log(self.folder(), read_only=True)
+
+    def open_journal(self) -> "Log":
+        """Open a log in which something is recorded; StoreError says what would make one."""
+        log = self.open()
+        if not log.exists():
+            log.catch_up()
+            ways = (f"  {way}" for way in WAYS_TO_RECORD)
+            raise StoreError("\n".join([self._missing(log.folder), "to begin:", *ways]))
+        return log
+
+    def look(self) -> "Log":
+        """Open a log in which something is recorded, and bring its index up to date."""
+        log = self.open_journal()
+        log.catch_up(progress_bar("indexing", self.screen))
+        return log
+
+    @staticmethod
+    def _missing(folder: Path) -> str:
+        if folder.is_dir():
+            return f"nothing is recorded in {shorten(folder)} yet"
+        return f"there is no journal: {shorten(folder)} does not exist"
+
+    def remark(self, log: "Log", *, more: int = 0, is_exact: bool = True) -> None:
+        """Say on stderr what the answer leaves out and what could not be read."""
+        flush()
+        if more:
+            count = format_count(more, "earlier event") + ("" if is_exact else " or more")
+            self.screen.note(f"{count}; a larger -n shows more")
+        warnings = list(dict.fromkeys(log.warnings))
+        for warning in warnings[:_WARNINGS_MAX]:
+            self.screen.warn(warning)
+        if len(warnings) > _WARNINGS_MAX:
+            self.screen.warn(f"{len(warnings) - _WARNINGS_MAX:,} more; whence doctor lists them")
+
+
+def shorten(path: Path) -> str:
+    """Write a path relative to where the user stands, where that is shorter."""
+    relative = os.path.relpath(path)
+    return relative if len(relative) < len(str(path)) else str(path)
+
+
+def verb(*examples: str, short_help: str) -> Callable[[Declared], click.Command]:
+    """Declare a verb: its examples, and the options that every verb has."""
+
+    def decorate(function: Declared) -> click.Command:
+        @functools.wraps(function)
+        def call(
+            dir: str | None,  # noqa: A002 the option's name
+            color: str,
+            ascii: bool,  # noqa: A002 the option's name
+            utc: bool,
+            precise: bool,
+            no_pager: bool,
+            debug: bool,  # noqa: ARG001 `app` looks for it
+            **rest: Any,
+        ) -> None:
+            screen = Screen.for_this_process(
+                color=color, ascii=ascii, utc=utc, precise=precise, pager=not no_pager
+            )
+            function(Where(dir=dir, screen=screen), **rest)
+
+        declared: Declared = call
+        for option in reversed(_SHARED):
+            declared = option(declared)
+        return click.command(
+            cls=Verb, short_help=short_help, epilog="\n".join(examples), no_args_is_help=False
+        )(declared)
+
+    return decorate
+
+
+class Verb(click.Command):
+    """A command whose epilog is a list of examples, and whose shared options stand apart."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verb's own options first, then those that every verb has."""
+        own: list[tuple[str, str]] = []
+        shared: list[tuple[str, str]] = []
+        for param in self.get_params(ctx):
+            record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if record is not None:
+                (shared if param.name in SHARED_NAMES else own).append(record)
+        for title, records in (("Options", own), ("Every verb", shared)):
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records, col_max=24)
+
+    def format_epilog(
+        self,
+        ctx: click.Context,  # noqa: ARG002 click's signature
+        formatter: click.HelpFormatter,
+    ) -> None:
+        """Write the examples line by line."""
+        if self.epilog:
+            with formatter.section("Examples"):
+                for example in self.epilog.splitlines():
+                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+
+
+_SHARED: list[Decorator] = [
+    click.option(
+        "-C", "--dir", metavar="PATH",
+        help="The log's folder, or the one around it.  [default: WHENCE_DIR, whence.toml, ./.whence]",
+    ),
+    click.option(
+        "--color", type=click.Choice(["auto", "always", "never"]), default="auto", metavar="WHEN",
+        help="always, never or auto, which heeds FORCE_COLOR, NO_COLOR and the terminal.",
+    ),
+    click.option("--ascii", is_flag=True, help="Draw with ASCII alone."),
+    click.option("--utc", is_flag=True, help="Show times in UTC instead of local time."),
+    click.option("--precise", is_flag=True, help="Show times to the microsecond."),
+    click.option("--no-pager", is_flag=True, help="Never start a pager."),
+    click.option("--debug", is_flag=True, help="Show where an error comes from."),
+]  # fmt: skip
+
+SHARED_NAMES = frozenset(["dir", "color", "ascii", "utc", "precise", "no_pager", "debug", "help"])
+
+
+class Filters(msgspec.Struct, frozen=True, kw_only=True):
+    """Which events the options choose, in the user's words."""
+
+    agent: str | None = None
+    target: str | None = None
+    primitive: str | None = None
+    type: str | None = None
+    status: str | None = None
+    trace_id: str | None = None
+    since: str | None = None
+    until: str | None = None
+    own: bool = False
+
+    def query(self, log: "Log", screen: Screen) -> "Query":
+        """Settle the time phrases and say on stderr what window they mean."""
+        from whence.query import Query, clean_target
+
+        query = Query(
+            agent=self.agent,
+            target=clean_target(self.target) if self.target else None,
+            primitive=self.primitive,
+            type=self.type,
+            status=self.status,
+            trace=self.trace_id,
+            since=self._moment(log, self.since),
+            until=self._moment(log, self.until),
+            own=self.own,
+        )
+        if query.since is not None or query.until is not None:
+            screen.note(describe_window(query, utc=screen.utc))
+        return query
+
+    def _moment(self, log: "Log", phrase: str | None) -> int | None:
+        if phrase is None:
+            return None
+        return log.moment(phrase, agent=self.agent, target=self.target)
+
+
+def describe_window(query: "Query", *, utc: bool) -> str:
+    """Say from when to when a query looks."""
+    from datetime import UTC
+
+    from whence.ask.times import format_window
+    from whence.log import local_zone
+
+    return format_window(query.since, query.until, UTC if utc else local_zone())
+
+
+def filters(function: Declared) -> Declared:
+    """Add the options that choose events; the verb receives them as `filters`."""
+
+    @functools.wraps(function)
+    def call(
+        *args: Any, task: str | None, channel: str | None, target: str | None, **rest: Any
+    ) -> None:
+        values = {name: rest.pop(name) for name in Filters.__struct_fields__ if name != "target"}
+        places = [place for place in (task, channel, target) if place is not None]
+        if len(places) > 1:
+            raise click.UsageError("give one of --task, --channel and --target")
+        chosen = Filters(target=places[0] if places else None, **values)
+        function(*args, filters=chosen, **rest)
+
+    declared: Declared = call
+    for option in reversed(_FILTERS):
+        declared = option(declared)
+    return declared
+
+
+def output_option(*formats: str) -> Decorator:
+    """Add `-o` with these formats, the first by default, and `--json`."""
+
+    def decorate(function: Declared) -> Declared:
+        @functools.wraps(function)
+        def call(*args: Any, output: str | None, json: bool, **rest: Any) -> None:
+            if json and output not in (None, "json"):
+                raise click.UsageError(f"--json and -o {output} contradict each other")
+            function(*args, output="json" if json else output or formats[0], **rest)
+
+        choose = click.option(
+            "-o",
+            "--output",
+            type=click.Choice(formats),
+            metavar="FORMAT",
+            help=f"{', '.join(formats[:-1])} or {formats[-1]}.  [default: {formats[0]}]",
+        )
+        shown = click.option("--json", is_flag=True, help="The same as -o json.")
+        return choose(shown(call))
+
+    return decorate
+
+
+number_option = click.option(
+    "-n", "--number", type=Count(), metavar="N", help="At most the newest N events."
+)
+
+
+def complete_reference(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Offer the targets and agents that the index knows now; nothing is read from the journal."""
+    return _complete(ctx, incomplete, "targets", "agents")
+
+
+def _complete_agent(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    return _complete(ctx, incomplete, "agents")
+
+
+def _complete_target(
+    ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    return _complete(ctx, incomplete, "targets")
+
+
+def _complete(
+    ctx: click.Context, incomplete: str, *kinds: Literal["agents", "targets"]
+) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
+    try:
+        where = Where(dir=ctx.params.get("dir"), screen=Screen())
+        names = [name for kind in kinds for name in _known_names(where.folder(), kind)]
+    except Exception:  # noqa: BLE001 what it may be is not known
+        # A completion that fails must not write into the user's command line.
+        return []
+    return [CompletionItem(name) for name in sorted(set(names)) if name.startswith(incomplete)]
+
+
+def _known_names(folder: Path, kind: Literal["agents", "targets"]) -> list[str]:
+    from contextlib import closing
+
+    from whence.index import Index
+    from whence.journal.reader import Reader
+
+    with closing(Reader(folder)) as reader:
+        if not reader.segments():
+            return []
+        with closing(Index.open(folder, reader)) as index:
+            return index.agents() if kind == "agents" else index.targets()
+
+
+_FILTERS: list[Decorator] = [
+    click.option(
+        "-a", "--agent", metavar="A", shell_complete=_complete_agent, help="Who did it."
+    ),
+    click.option(
+        "--task", metavar="T", shell_complete=_complete_target, help="What it was done to: a task,"
+    ),
+    click.option(
+        "--channel", metavar="C", shell_complete=_complete_target, help="a channel,"
+    ),
+    click.option(
+        "--target", metavar="T", shell_complete=_complete_target, help="or anything else."
+    ),
+    click.option(
+        "-p", "--primitive", metavar="P", help="The part of the system: ops, bridge, spawn, …"
+    ),
+    click.option("--type", metavar="T", help="What happened: create_task, send, wake, …"),
+    click.option(
+        "--status", type=click.Choice(["success", "error", "blocked"]), metavar="S",
+        help="How a step ended: success, error or blocked."
+    ),
+    click.option("--trace-id", metavar="ID", help="All below this root event."),
+    click.option(
+        "-S", "--since", metavar="WHEN",
+        help='"2h ago", "yesterday 14:00", "last wake", "when task-sub1 created", ISO, @epoch.',
+    ),
+    click.option("-U", "--until", metavar="WHEN", help="The same; up to but not including it."),
+    click.option("--own", is_flag=True, help="Also show Whence's own housekeeping events."),
+]  # fmt: skip

@@ -1,0 +1,64 @@
+"""Events as lines: `2025-10-22 14:00:00 | ops       | created by zealot-1`.
+
+The shape is that of the examples in which Whence was first described. Where the terminal limits
+a line, the words go on below themselves, so that nothing is cut and columns stay columns.
+"""
+
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
+
+from whence.ask.timeline import TimelineRow
+from whence.cli.screen import Screen
+from whence.draw.cells import pad, width
+from whence.draw.styles import status_role
+from whence.event import Event
+
+_PRIMITIVE_CELLS = len("knowledge")
+_PRIMITIVE_CELLS_MAX = 16
+_WORDS_MIN = 20
+_LOOKED_AT = 256
+
+
+def draw_rows(rows: Iterable[TimelineRow], screen: Screen) -> Iterator[str]:
+    """Draw rows under each other; the first ones settle how wide the columns are."""
+    rows = iter(rows)
+    first = list(islice(rows, _LOOKED_AT))
+    layout = Layout(screen, (row.event.primitive for row in first))
+    for row in chain(first, rows):
+        yield from layout.lines(row.event, row.text)
+
+
+class Layout:
+    """Lays out rows as they come; the column of primitives is as wide as the widest so far."""
+
+    def __init__(self, screen: Screen, primitives: Iterable[str] = ()) -> None:
+        self._screen = screen
+        cells = [width(screen.text(name)) for name in primitives]
+        self._cells = min(max([_PRIMITIVE_CELLS, *cells]), _PRIMITIVE_CELLS_MAX)
+
+    def lines(self, event: Event, text: str) -> Iterator[str]:
+        """Draw one row as one line, or as several where the terminal is narrow."""
+        screen = self._screen
+        moment = screen.time(event.time_ns)
+        primitive = pad(screen.text(event.primitive), self._cells)
+        self._cells = max(self._cells, min(width(primitive), _PRIMITIVE_CELLS_MAX))
+        before = f"{moment} | {primitive} | "
+        drawn = f"{screen.paint(moment, 'time')} | {screen.paint(primitive, 'primitive')} | "
+        role = status_role(event.status)
+        for number, words in enumerate(self._wrap(screen.text(text), width(before))):
+            yield (drawn if number == 0 else " " * width(before)) + screen.paint(words, role)
+
+    def _wrap(self, text: str, indent: int) -> Iterator[str]:
+        most = self._screen.width
+        if most is None or indent + width(text) <= most:
+            yield text
+            return
+        room = max(_WORDS_MIN, most - indent)
+        line = ""
+        for word in text.split(" "):
+            if line and width(line) + 1 + width(word) > room:
+                yield line
+                line = word
+            else:
+                line = f"{line} {word}" if line else word
+        yield line

@@ -1,0 +1,121 @@
+"""`whence show`, which is also `whence <ref>` and `whence --agent …`: timelines and causes."""
+
+import click
+
+from whence.cli.options import (
+    Count,
+    WAYS_TO_RECORD,
+    Filters,
+    Where,
+    complete_reference,
+    filters,
+    output_option,
+    shorten,
+    verb,
+)
+from whence.cli.timelines import FORMATS
+
+_OVERVIEW_EVENTS = 20
+
+LIVE_FORMATS = ("short", "json", "jsonl")
+
+
+@verb(
+    "whence task-abc123                                what happened to it",
+    "whence '#payments' --since 'yesterday 14:00'      what was said",
+    "whence --agent haiku-1 --since 'last wake'        what an agent did",
+    "whence --status error -n 20 -r                    the newest failures, newest first",
+    "whence --causality task-abc123                    causes and effects, as a tree",
+    "whence task-abc123 -o mermaid                     a diagram for a document",
+    short_help="What happened to a task, agent, channel or event.",
+)
+@filters
+@click.option(
+    "--causality",
+    metavar="REF",
+    shell_complete=complete_reference,
+    help="What led to REF and what came of it, as a tree.",
+)
+@click.option("--depth", type=Count(), metavar="N", help="With --causality: levels to show.")
+@click.option(
+    "-n",
+    "--number",
+    type=Count(),
+    metavar="N",
+    help="At most the newest N events; with --causality, N effects of one cause.",
+)
+@click.option("-r", "--reverse", is_flag=True, help="Newest first.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with what happens next.")
+@output_option(*FORMATS)
+@click.argument("ref", required=False, shell_complete=complete_reference)
+def command(
+    where: Where,
+    ref: str | None,
+    filters: Filters,
+    causality: str | None,
+    depth: int | None,
+    number: int | None,
+    reverse: bool,
+    follow: bool,
+    output: str,
+) -> None:
+    """Show what happened, oldest first.
+
+    REF is a task, an agent, a #channel, the id of an event or a unique part of one, or @last.
+    Without anything, the newest events.
+    """
+    if causality is not None:
+        if ref is not None or filters != Filters() or follow:
+            raise click.UsageError("--causality stands alone: no REF, filters or --follow with it")
+        from whence.cli.causes import show_causes
+
+        show_causes(where, causality, depth=depth, width=number, output=output)
+        return
+    if depth is not None:
+        raise click.UsageError("--depth goes with --causality")
+    if follow:
+        from whence.cli.live import show_live
+
+        if reverse or output not in LIVE_FORMATS:
+            raise click.UsageError(f"--follow shows {', '.join(LIVE_FORMATS)}, oldest first")
+        show_live(where, filters, ref=ref, number=number, follow=True, output=output)
+        return
+    if ref is None and filters == Filters() and number is None:
+        _show_newest(where, output, reverse)
+        return
+    _show_timeline(where, ref, filters, number, output, reverse)
+
+
+def _show_timeline(
+    where: Where,
+    ref: str | None,
+    filters: Filters,
+    number: int | None,
+    output: str,
+    reverse: bool,
+) -> None:
+    from whence.cli.timelines import draw_timeline
+
+    log = where.look()
+    query = filters.query(log, where.screen)
+    timeline = log.timeline(ref, query=query, limit=number)
+    where.screen.show(draw_timeline(timeline, query, where.screen, output=output, reverse=reverse))
+    if not timeline.rows:
+        where.screen.note("nothing found")
+    where.remark(log, more=timeline.more, is_exact=timeline.more_is_exact)
+
+
+def _show_newest(where: Where, output: str, reverse: bool) -> None:
+    """Show the newest events, or how to record some where there is no journal yet."""
+    if not where.has_journal():
+        where.screen.show(
+            [
+                f"Nothing is recorded here yet ({shorten(where.folder())}). To begin:",
+                "",
+                *(f"  {way}" for way in WAYS_TO_RECORD),
+            ]
+        )
+        return
+    _show_timeline(where, None, Filters(), _OVERVIEW_EVENTS, output, reverse)
+    if output == "short":
+        where.screen.note("whence REF tells the story of one of them; whence --help shows more")

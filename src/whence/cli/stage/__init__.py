@@ -1,0 +1,1 @@
+"""The demo's story, the processes that act it out, and who directs them."""
