@@ -229,14 +229,14 @@ class Log:
             NotFoundError: the reference, target or agent means nothing, or several things.
         """
         from whence.ask.references import resolve, resolve_name
-        from whence.ask.timeline import Timeline, make_timeline
+        from whence.ask.timeline import Rows, Timeline, make_timeline
 
         query = _cleaned(query)
         target, agent = target or query.target, agent or query.agent
         named = reference or target or agent
         index = self._need(named) if named else self._ready()
         if index is None:
-            return Timeline(subject=None, title="", rows=())
+            return Timeline(subject=None, title="", rows=Rows())
         filters = _narrowed(query, target=None, agent=agent)
         subject: Subject | None = None
         if reference is not None:

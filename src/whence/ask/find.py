@@ -156,8 +156,10 @@ def _is_before(segment: str, since: int | None) -> bool:
 def likely_lines(needle: Needle, lines: bytes) -> Iterator[bytes]:
     """The lines that may match, the last one first; all that match are among them."""
     text = lines.lower() if needle.ignore_case else lines
-    odd_case = needle.ignore_case and any(letter in lines for letter in _ODD_CASE)
-    if not needle.raw or odd_case:
+    has_odd_case = (
+        needle.ignore_case and not lines.isascii() and any(letter in lines for letter in _ODD_CASE)
+    )
+    if not needle.raw or has_odd_case:
         yield from reversed(lines.split(b"\n"))
         return
     more = _other_places(needle, lines)

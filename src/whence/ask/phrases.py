@@ -139,7 +139,8 @@ def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
         return _fill(_SPAN, event, view) + _missing(event)
     words = _WORDS.get((event.primitive, event.type), _GENERIC)
     is_own = view.agent is not None and view.agent == event.agent
-    told = _fill(words.done if is_own else words.told, event, view, is_retry=is_retry)
+    given = {"retry": "retry"} if is_retry else {}
+    told = _fill(words.done if is_own else words.told, event, view, given)
     return told + _missing(event) + _status(event)
 
 
@@ -153,7 +154,8 @@ def node_label(event: Event) -> str:
 
 def claimed_label(create: Event, claim: Event) -> str:
     """Name a task that was created and then claimed as one node: `ops task-sub1 (claimed by …)`."""
-    return _fill("{primitive}[ {subject}] (claimed[ by {by}])", create, View(), by=claim.agent)
+    given = {"by": shorten(claim.agent or "")}
+    return _fill("{primitive}[ {subject}] (claimed[ by {by}])", create, View(), given)
 
 
 def title_of(event: Event) -> str:
@@ -270,6 +272,8 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
 
 def shorten(text: str, most: int = TEXT_MAX) -> str:
     """Put text on one line and cut it, with a mark, to at most `most` characters."""
+    if len(text) <= most and text.isprintable() and "  " not in text:
+        return text.strip()
     # White space can only shrink, so what is cut away first could not have been shown.
     one_line = " ".join(text[: 4 * most].split())
     return one_line if len(one_line) <= most else one_line[: most - 1].rstrip() + _CUT
@@ -287,6 +291,10 @@ def _text(data: Data, keys: tuple[str, ...]) -> str:
 def _plain(value: Any) -> str:
     if isinstance(value, str):
         return shorten(value)
+    if value is True or value is False:
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return shorten(str(value))
     try:
         return shorten(json.dumps(value, ensure_ascii=False))
     except (ValueError, RecursionError):
@@ -328,45 +336,56 @@ def _status(event: Event) -> str:
 
 # -- templates -----------------------------------------------------------------------------------
 
-_Part = str | list[str]
-"""Text with names in it, or the alternatives of a stretch in brackets."""
+_Alternative = tuple[tuple[str, str], ...]
+"""Text and the name that follows it, again and again; the last name is empty."""
 
-_NAME = re.compile(r"\{(\w+)\}")
-
-
-def _compile(template: str) -> list[_Part]:
-    return [
-        piece[1:-1].split("|") if piece.startswith("[") else piece
-        for piece in re.split(r"(\[[^\]]*\])", template)
-    ]
+_Part = tuple[bool, tuple[_Alternative, ...]]
+"""A stretch of a template: whether it may be left out, and its alternatives."""
 
 
-_compiled: dict[str, list[_Part]] = {}
+def _compile(template: str) -> tuple[_Part, ...]:
+    pieces = re.split(r"(\[[^\]]*\])", template)
+    return tuple(
+        (True, tuple(map(_split, piece[1:-1].split("|"))))
+        if piece.startswith("[")
+        else (False, (_split(piece),))
+        for piece in pieces
+        if piece
+    )
+
+
+def _split(text: str) -> _Alternative:
+    pieces = [*re.split(r"\{(\w+)\}", text), ""]
+    return tuple(zip(pieces[::2], pieces[1::2], strict=True))
+
+
+_compiled: dict[str, tuple[_Part, ...]] = {}
 
 
 def _fill(
-    template: str, event: Event, view: View, *, is_retry: bool = False, by: str | None = None
+    template: str,
+    event: Event,
+    view: View,
+    given: Mapping[str, str] = {},
 ) -> str:
+    """Write a template out; `given` are words that the event itself does not know."""
     parts = _compiled.get(template)
     if parts is None:
         parts = _compiled[template] = _compile(template)
     data = _values_of(event)
-
-    def word(name: str) -> str:
-        if name == "retry":
-            return "retry" if is_retry else ""
-        if name == "by":
-            return shorten(by or "")
-        return _FIELDS[name](event, data, view)
-
-    return "".join(_fill_part(part, word) for part in parts)
-
-
-def _fill_part(part: _Part, word: Callable[[str], str]) -> str:
-    if isinstance(part, str):
-        return _NAME.sub(lambda name: word(name[1]), part)
-    for alternative in part:
-        names = {name: word(name) for name in _NAME.findall(alternative)}
-        if all(names.values()):
-            return _NAME.sub(lambda name, names=names: names[name[1]], alternative)  # type: ignore[misc]
-    return ""
+    written: list[str] = []
+    for is_optional, alternatives in parts:
+        for alternative in alternatives:
+            words = []
+            for text, name in alternative:
+                words.append(text)
+                if name:
+                    field = _FIELDS.get(name)
+                    word = field(event, data, view) if field else given.get(name, "")
+                    if not word and is_optional:
+                        break
+                    words.append(word)
+            else:
+                written += words
+                break
+    return "".join(written)

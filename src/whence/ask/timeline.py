@@ -8,7 +8,7 @@ and what came of it. Filters apply on top.
 A task is a subtask if an event of the same primitive on the task caused its `create_task`; if a
 `decompose_task` of the task lists it under `subtasks`; or if its `create_task` names the task as
 `parent_task`, `parent_task_id` or `parent_id`. The last is not in the index, so it is looked for
-in the megabyte of journal that follows the task's first event.
+in the 256 KiB of journal that follow the task's creation.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -30,10 +30,10 @@ from whence.query import Query, event_as_json
 STORY_MAX = 100_000
 """The most events that are gathered into one story; of more, the newest on the target itself."""
 
-COUNTED_MAX = 1_000
+COUNTED_MAX = 100
 """Events left out are counted up to this number."""
 
-_NAMED_WITHIN_BYTES = 1024 * 1024
+_NAMED_WITHIN_BYTES = 256 * 1024
 _CREATE, _CLAIM, _DECOMPOSE = "create_task", "claim_task", "decompose_task"
 
 
@@ -48,24 +48,25 @@ class TimelineRow(NamedTuple):
         return {**event_as_json(self.event), "text": self.text}
 
 
-class Rows(Collection[TimelineRow]):
-    """The rows of a timeline, read from the journal as they are iterated over, as often as asked."""
+class Rows:
+    """The rows of a timeline: read from the journal as one iterates over them, as often as one does.
 
-    def __init__(self, rows: Callable[[], Iterable[Row]], tell: "_Teller") -> None:
-        self._rows = rows
+    False if there are none.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[], Iterable[Row]] = tuple,
+        tell: Callable[[Iterable[Row]], Iterator[TimelineRow]] = lambda _: iter(()),
+    ) -> None:
+        self._find = find
         self._tell = tell
 
     def __iter__(self) -> Iterator[TimelineRow]:
-        return self._tell.tell(self._rows())
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self._rows())
+        return self._tell(self._find())
 
     def __bool__(self) -> bool:
-        return next(iter(self._rows()), None) is not None
-
-    def __contains__(self, item: object) -> bool:
-        return any(row == item for row in self)
+        return next(iter(self._find()), None) is not None
 
 
 class Timeline(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +79,7 @@ class Timeline(msgspec.Struct, frozen=True, kw_only=True):
 
     subject: Subject | None
     title: str
-    rows: Collection[TimelineRow]
+    rows: Rows
     more: int = 0
     more_is_exact: bool = True
 
@@ -100,16 +101,12 @@ def subject_as_json(subject: Subject | None) -> dict[str, Any] | None:
     return {"kind": subject.kind, "name": subject.name, "is_channel": subject.is_channel}
 
 
-class _Teller:
-    """Turns rows into what they say to one reader, who remembers what was claimed before."""
-
-    def __init__(self, reader: Reader, view: View, retries: Collection[int], note: Note) -> None:
-        self._reader, self._view, self._retries, self._note = reader, view, retries, note
-
-    def tell(self, rows: Iterable[Row]) -> Iterator[TimelineRow]:
-        for row, event in read_events(self._reader, rows, self._note):
-            text = phrase(event, self._view, is_retry=row.seq in self._retries)
-            yield TimelineRow(event, text)
+def _tell(
+    reader: Reader, view: View, retries: Collection[int], note: Note, rows: Iterable[Row]
+) -> Iterator[TimelineRow]:
+    """Turn rows into what they say to a reader who stands at `view`."""
+    for row, event in read_events(reader, rows, note):
+        yield TimelineRow(event, phrase(event, view, is_retry=row.seq in retries))
 
 
 def make_timeline(
@@ -150,9 +147,12 @@ def make_timeline(
         more = len(allowed) - len(kept)
         rows = _fixed(kept)
     return Timeline(
-        subject=subject, title=title, rows=Rows(rows, _Teller(reader, view, retries, note)),
-        more=more, more_is_exact=is_exact,
-    )  # fmt: skip
+        subject=subject,
+        title=title,
+        rows=Rows(rows, partial(_tell, reader, view, retries, note)),
+        more=more,
+        more_is_exact=is_exact,
+    )
 
 
 def _fixed(rows: list[Row]) -> Callable[[], Iterable[Row]]:
