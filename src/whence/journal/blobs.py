@@ -18,7 +18,6 @@ from whence.journal.disk import Disk
 from whence.journal.place import Layout, make_shared_folder, share
 from whence.line import commitment
 
-_TRIES = 4
 _NAME = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
 
 
@@ -63,14 +62,10 @@ def _write_file(disk: Disk, layout: Layout, path: Path, content: bytes) -> None:
 
 
 def _write_all(disk: Disk, fd: int, data: bytes) -> None:
-    view, tries = memoryview(data), 0
+    view = memoryview(data)
     while view:
-        try:
-            written = disk.write(fd, bytes(view))
-        except InterruptedError:
-            written = 0
-        tries = 0 if written else tries + 1
-        if tries == _TRIES:
+        written = disk.write(fd, bytes(view))
+        if not written:
             raise OSError(errno.EIO, "write took nothing")
         view = view[written:]
 
