@@ -149,7 +149,8 @@ def node_label(event: Event) -> str:
     if event.duration is not None:
         return _fill(_SPAN, event, View()) + _missing(event)
     words = _WORDS.get((event.primitive, event.type), _GENERIC)
-    return f"{event.primitive} {_fill(words.node, event, View())}{_missing(event)}{_status(event)}"
+    told = _fill("{primitive} " + words.node, event, View())
+    return told + _missing(event) + _status(event)
 
 
 def claimed_label(create: Event, claim: Event) -> str:
@@ -201,9 +202,13 @@ def _entries(_: Event, data: Data, __: View) -> str:
 
 def _outcome(event: Event, data: Data, _: View) -> str:
     error = data.get("error")
-    if event.status == "error" and isinstance(error, dict):
-        kind, message = _text(error, ("type",)), _text(error, ("message",))
-        return "error: " + ": ".join(part for part in (kind, message) if part)
+    if event.status == "error" and error:
+        parts = (
+            (_text(error, ("type",)), _text(error, ("message",)))
+            if isinstance(error, dict)
+            else (_plain(error),)
+        )
+        return ": ".join(["error", *filter(None, parts)])
     if event.status == "blocked":
         reason = _text(data, ("reason_blocked", "reason"))
         return f"blocked ({reason})" if reason else "blocked"
@@ -211,7 +216,7 @@ def _outcome(event: Event, data: Data, _: View) -> str:
 
 
 def _step(event: Event, _: Data, __: View) -> str:
-    return event.type if event.primitive == "span" else f"{event.primitive}.{event.type}"
+    return shorten(event.type if event.primitive == "span" else f"{event.primitive}.{event.type}")
 
 
 def _values(_: Event, data: Data, __: View) -> str:
@@ -228,6 +233,10 @@ def _values(_: Event, data: Data, __: View) -> str:
     return ", ".join(shown)
 
 
+def _words(type: str) -> str:
+    return re.sub(r"[_.\s]+", " ", shorten(type)).strip() or shorten(type) or "something"
+
+
 def _lost(_: Event, data: Data, __: View) -> str:
     return _amount(data, ("lost",), "event")
 
@@ -237,8 +246,8 @@ def _reader_of(*keys: str) -> Callable[[Event, Data, View], str]:
 
 
 _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
-    "primitive": lambda event, _, __: event.primitive,
-    "words": lambda event, _, __: re.sub(r"[_.\s]+", " ", shorten(event.type)).strip(),
+    "primitive": lambda event, _, __: shorten(event.primitive),
+    "words": lambda event, _, __: _words(event.type),
     "agent": lambda event, _, view: _known(event.agent, view.agent),
     "who": lambda event, _, __: shorten(event.agent or event.target or "somebody"),
     "target": lambda event, _, view: _known(event.target, view.target),

@@ -1,0 +1,250 @@
+"""What events say in words: the seed's examples, and anything else without a fall."""
+
+import re
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.strategies import events
+from whence.ask.phrases import (
+    TEXT_MAX,
+    View,
+    claimed_label,
+    node_label,
+    parent_task_of,
+    phrase,
+    shorten,
+    title_of,
+)
+from whence.event import Event
+
+TASK = View(target="task-abc123")
+ZEALOT = View(agent="zealot-1")
+
+
+def make_event(primitive: str, type: str, data: Any = None, **fields: Any) -> Event:
+    payload = msgspec.Raw(msgspec.json.encode({} if data is None else data))
+    kept: dict[str, Any] = {"salt": "s" * 24, "payload": payload}
+    if fields.get("private") or "commit" in fields:
+        kept = {"commit": "c" * 43}
+    return Event(
+        **{
+            "id": "some-id",
+            "time": "2025-10-22T14:00:00.000000000Z",
+            "w": "w" * 12,
+            "n": 1,
+            "primitive": primitive,
+            "type": type,
+            **kept,
+            **fields,
+        }
+    )
+
+
+ops = {"target": "task-abc123", "agent": "zealot-1"}
+sub = {"target": "task-sub1", "agent": "haiku-1"}
+said = {"target": "payments", "agent": "haiku-1"}
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (make_event("ops", "create_task", **ops), "created by zealot-1"),
+        (
+            make_event("ops", "decompose_task", {"subtasks": ["a", "b", "c"]}, **ops),
+            "decomposed into 3 subtasks",
+        ),
+        (make_event("ops", "claim_task", **sub), "task-sub1 claimed by haiku-1"),
+        (
+            make_event("bridge", "send", {"content": "Blocked on API key"}, **said),
+            'haiku-1 posted to #payments: "Blocked on API key"',
+        ),
+        (
+            make_event("memory", "add_entry", {"message": "stripe config issue"}, agent="haiku-1"),
+            'haiku-1 added "stripe config issue"',
+        ),
+        (
+            make_event("ops", "block_task", {"reason": "need API key"}, **sub),
+            "task-sub1 blocked (reason: need API key)",
+        ),
+        (make_event("ops", "complete_task", **sub), "task-sub1 completed"),
+    ],
+)
+def test_a_task_is_told_in_the_words_of_the_first_example(event: Event, told: str) -> None:
+    assert phrase(event, TASK) == told
+
+
+def test_a_claim_of_a_task_that_was_claimed_before_is_a_retry() -> None:
+    claim = make_event("ops", "claim_task", **sub)
+
+    assert phrase(claim, TASK, is_retry=True) == "task-sub1 claimed by haiku-1 (retry)"
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (make_event("spawn", "wake", target="session-42"), "woke (session 42)"),
+        (make_event("spawn", "wake", {"session_id": 42}), "woke (session 42)"),
+        (make_event("spawn", "wake", target="zealot-1"), "woke"),
+        (make_event("bridge", "recv", {"unreads": 3}, target="payments"), None),
+        (make_event("bridge", "recv", {"unreads": 1}, target="payments"), None),
+        (make_event("memory", "load", {"count": 12, "topic": "payments"}), None),
+        (make_event("ops", "create_task", target="task-abc123"), "created task-abc123"),
+        (make_event("bridge", "send", {"content": "x"}, target="payments"), None),
+        (make_event("knowledge", "add_discovery", {"domain": "architecture"}), None),
+        (make_event("spawn", "sleep", target="session-42"), "sleep"),
+    ],
+)
+def test_an_agent_is_told_in_the_words_of_the_second_example(
+    event: Event, told: str | None
+) -> None:
+    wanted = (
+        told
+        or {
+            ("recv", 3): "read #payments (3 unreads)",
+            ("recv", 1): "read #payments (1 unread)",
+            ("load", None): "loaded 12 entries (topic: payments)",
+            ("send", None): "sent message to #payments",
+            ("add_discovery", None): "added domain=architecture",
+        }[event.type, event.data.get("unreads")]
+    )
+
+    assert phrase(msgspec.structs.replace(event, agent="zealot-1"), ZEALOT) == wanted
+
+
+@pytest.mark.parametrize(
+    ("event", "label"),
+    [
+        (
+            make_event("bridge", "send", {"content": "we need payments", "message_id": 42}, **said),
+            'bridge message #payments:42 ("we need payments")',
+        ),
+        (
+            make_event(
+                "memory", "add_entry", {"message": "design payment flow"},
+                target="zealot-1:arch-notes",
+            ),
+            'memory entry zealot-1:arch-notes ("design payment flow")',
+        ),
+        (make_event("ops", "create_task", **ops), "ops task-abc123 created"),
+        (make_event("ops", "block_task", {"reason": "key"}, **sub), "ops task-sub1 blocked"),
+        (make_event("ops", "complete_task", **sub), "ops task-sub1 completed"),
+    ],
+)  # fmt: skip
+def test_a_node_is_named_in_the_words_of_the_third_example(event: Event, label: str) -> None:
+    assert node_label(event) == label
+
+
+def test_a_created_and_claimed_task_is_one_node() -> None:
+    create = make_event("ops", "create_task", target="task-sub1", agent="zealot-1")
+    claim = make_event("ops", "claim_task", **sub)
+
+    assert claimed_label(create, claim) == "ops task-sub1 (claimed by haiku-1)"
+
+
+def test_a_span_shows_input_output_and_duration() -> None:
+    span = make_event(
+        "altitude", "transition", {"input": "L3→L2", "output": "success"},
+        duration=5_000_000, status="success",
+    )  # fmt: skip
+
+    assert phrase(span) == "altitude.transition: L3→L2 → success (5ms)"
+    assert node_label(span) == phrase(span)
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "outcome"),
+    [
+        ({}, "success", "success"),
+        ({"error": {"type": "KeyError", "message": "'x'"}}, "error", "error: KeyError: 'x'"),
+        ({"error": "out of memory"}, "error", "error: out of memory"),
+        ({"reason_blocked": "no consent"}, "blocked", "blocked (no consent)"),
+        ({}, "blocked", "blocked"),
+    ],
+)
+def test_a_span_that_went_wrong_says_how(data: dict[str, Any], status: str, outcome: str) -> None:
+    span = make_event("span", "step", data, duration=1_000, status=status)
+
+    assert phrase(span) == f"step → {outcome} (1µs)"
+
+
+def test_another_vocabulary_is_told_by_its_type_and_first_short_values() -> None:
+    data = {"old": 1, "new": 2.5, "why": "x" * 100, "sure": True, "deep": {}, "more": "left out"}
+    event = make_event("learning", "variable_weight_change", data, agent="a", target="v1")
+
+    assert phrase(event) == "variable weight change v1 by a (old=1, new=2.5, sure=true)"
+    assert phrase(event, View(agent="a")) == "variable weight change v1 (old=1, new=2.5, sure=true)"
+    assert node_label(event) == "learning variable weight change v1 (old=1, new=2.5, sure=true)"
+
+
+def test_what_cannot_be_said_is_marked() -> None:
+    private = make_event("bridge", "send", private=True, **said)
+    erased = make_event("bridge", "send", commit="c" * 43, **said)
+    missing = make_event("bridge", "send", commit="c" * 43, blob=70_000, **said)
+
+    assert phrase(private) == "haiku-1 posted to #payments (private)"
+    assert phrase(erased) == "haiku-1 posted to #payments (erased)"
+    assert phrase(missing) == "haiku-1 posted to #payments (payload missing)"
+
+
+def test_a_status_that_is_not_success_shows() -> None:
+    failed = make_event("ops", "complete_task", status="error", **sub)
+
+    assert phrase(failed) == "task-sub1 completed → error"
+
+
+def test_our_own_events_are_told_too() -> None:
+    data = {"program": "bot.py", "pid": 7, "host": "box"}
+
+    assert phrase(make_event("whence", "writer.open", data)) == (
+        "bot.py began to record (pid 7 on box)"
+    )
+    assert phrase(make_event("whence", "writer.gap", {"lost": 3, "reason": "disk full"})) == (
+        "lost 3 events (disk full)"
+    )
+
+
+def test_the_channel_goes_without_saying_on_its_own_timeline() -> None:
+    event = make_event("bridge", "send", {"text": "hello"}, **said)
+
+    assert phrase(event, View(target="payments")) == 'haiku-1 posted: "hello"'
+
+
+def test_a_create_event_gives_a_title_and_may_name_its_parent() -> None:
+    event = make_event("ops", "create_task", {"description": "Build", "parent_task_id": "t0"})
+
+    assert (title_of(event), parent_task_of(event)) == ("Build", "t0")
+    assert (title_of(make_event("ops", "x")), parent_task_of(make_event("ops", "x"))) == ("", None)
+
+
+@given(event=events(), is_retry=st.booleans(), data=st.data())
+def test_any_event_reads_as_one_short_line(
+    event: Event, is_retry: bool, data: st.DataObject
+) -> None:
+    known = st.sampled_from(
+        [
+            ("spawn", "wake"), ("bridge", "send"), ("bridge", "recv"), ("ops", "claim_task"),
+            ("ops", "decompose_task"), ("memory", "load"), ("knowledge", "add_discovery"),
+            ("whence", "writer.gap"), (event.primitive, event.type),
+        ]
+    )  # fmt: skip
+    primitive, type_ = data.draw(known)
+    event = msgspec.structs.replace(event, primitive=primitive, type=type_)
+    view = data.draw(st.sampled_from([View(), View(event.target), View(agent=event.agent)]))
+
+    for told in (phrase(event, view, is_retry=is_retry), node_label(event)):
+        assert told
+        assert len(told.splitlines()) <= 1
+        assert len(told) < 12 * TEXT_MAX
+
+
+@given(st.text(), st.integers(1, 50))
+def test_shortened_text_is_the_start_of_the_text_on_one_line(text: str, most: int) -> None:
+    short = shorten(text, most)
+
+    assert len(short) <= most
+    assert " ".join(text.split()).startswith(short.removesuffix("…").rstrip()) or short == ""
+    assert re.fullmatch(r"\S+(?: \S+)*|", short)
