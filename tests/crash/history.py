@@ -109,6 +109,11 @@ class History:
         self._recorder = self._open()
         self._begin_stream()
 
+    def recover(self, disk: Disk) -> None:
+        """Go on as the first process does after a power cut; `disk` is what that left."""
+        self._disk = disk
+        self.reopen()
+
     def _begin_stream(self) -> None:
         self._serials = serials(str(self.writers))
         self.writers += 1
