@@ -50,7 +50,11 @@ class App(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Read a command line that may leave its verb out."""
-        return super().parse_args(ctx, verb_first(args, _SHORT_HELP) or [DEFAULT_VERB])
+        args = verb_first(args, _SHORT_HELP)
+        # While a first word is being completed it may still become anything.
+        if not args and not ctx.resilient_parsing:
+            args = [DEFAULT_VERB]
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 click's signature
         """Name the verbs in the order of help."""

@@ -16,8 +16,8 @@ from whence.cli.formats import (
     mermaid_flowchart,
 )
 from whence.cli.options import Where
-from whence.cli.screen import Screen
-from whence.draw.styles import Role, status_role
+from whence.cli.screen import Screen, failure_role
+from whence.draw.styles import Role
 from whence.draw.trees import CAUSES, tree
 
 
@@ -92,7 +92,7 @@ def _role(node: Node | _More) -> Role | None:
         return "faint"
     if node.is_asked:
         return "title"
-    return status_role(node.event.status) if node.event else None
+    return failure_role(node.event.status) if node.event else None
 
 
 def _label(node: Node) -> str:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from whence.ask.health import Health, WriterHealth
 
 _LISTED_MAX = 20
+_INDENT = "  "
 _STATES = {
     "open": "recording now",
     "ended": "ended without closing",
@@ -125,10 +126,11 @@ def _draw_writers(health: "Health", screen: Screen) -> Iterator[str]:
     ]
     shown = told[-_LISTED_MAX:]
     lines = table(
-        [_writer_row(writer, screen) for writer in shown], columns, width=screen.width,
+        [_writer_row(writer, screen) for writer in shown], columns,
+        width=None if screen.width is None else screen.width - len(_INDENT),
         ascii=screen.ascii, paint=lambda row, _, cell: screen.paint(cell, "faint" if row < 0 else None),
     )  # fmt: skip
-    yield from (f"  {line.rstrip()}" for line in lines)
+    yield from (_INDENT + line.rstrip() for line in lines)
     if len(told) > len(shown):
         yield f"  and {len(told) - len(shown):,} more"
 

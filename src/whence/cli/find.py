@@ -8,7 +8,7 @@ import click
 
 from whence.ask.phrases import phrase
 from whence.cli.formats import format_document, format_event, window_keys
-from whence.cli.options import Count, Filters, Where, filters, output_option, verb
+from whence.cli.options import Filters, Where, filters, number_of, output_option, verb
 from whence.cli.rows import Layout
 from whence.cli.screen import Screen
 from whence.draw.cells import fit
@@ -26,7 +26,7 @@ _AROUND = 40
 )
 @click.option("-i", "--ignore-case", is_flag=True, help="Capitals or not.")
 @filters
-@click.option("-n", "--number", type=Count(), metavar="N", help="At most the newest N finds.")
+@number_of("-n", "--number", help="At most the newest N finds.")
 @output_option("short", "json", "jsonl")
 @click.argument("text")
 def command(

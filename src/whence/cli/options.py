@@ -24,23 +24,22 @@ if TYPE_CHECKING:
     from whence.query import Query
 
 
-class Count(click.ParamType):
-    """A number that is not negative."""
-
-    name = "count"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Read a number; UsageError for anything else."""
-        text = str(value)
-        if not (text.isascii() and text.isdecimal()):
-            self.fail(f"{text!r} is not a number from 0", param, ctx)
-        return int(text)
-
-
 Declared = Callable[..., None]
 """A verb's function; what click hands to it is settled by its options."""
 
 Decorator = Callable[[Declared], Declared]
+
+
+def number_of(*names: str, help: str) -> Decorator:  # noqa: A002 click's word
+    """An option that takes a number from 0."""
+
+    def check(_ctx: click.Context, _param: click.Parameter, value: int | None) -> int | None:
+        if value is not None and value < 0:
+            raise click.BadParameter(f"{value} is below 0")
+        return value
+
+    return click.option(*names, type=int, metavar="N", callback=check, help=help)
+
 
 _WARNINGS_MAX = 10
 
@@ -290,9 +289,7 @@ def output_option(*formats: str) -> Decorator:
     return decorate
 
 
-number_option = click.option(
-    "-n", "--number", type=Count(), metavar="N", help="At most the newest N events."
-)
+number_option = number_of("-n", "--number", help="At most the newest N events.")
 
 
 def complete_reference(

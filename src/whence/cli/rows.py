@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 
 from whence.ask.timeline import TimelineRow
-from whence.cli.screen import Screen
+from whence.cli.screen import Screen, failure_role
 from whence.draw.cells import pad, width
-from whence.draw.styles import status_role
 from whence.event import Event
 
 _PRIMITIVE_CELLS = len("knowledge")
@@ -44,7 +43,7 @@ class Layout:
         self._cells = max(self._cells, min(width(primitive), _PRIMITIVE_CELLS_MAX))
         before = f"{moment} | {primitive} | "
         drawn = f"{screen.paint(moment, 'time')} | {screen.paint(primitive, 'primitive')} | "
-        role = status_role(event.status)
+        role = failure_role(event.status)
         for number, words in enumerate(self._wrap(screen.text(text), width(before))):
             yield (drawn if number == 0 else " " * width(before)) + screen.paint(words, role)
 

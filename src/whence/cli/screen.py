@@ -14,7 +14,7 @@ from typing import IO, Any
 import msgspec
 
 from whence.draw.cells import printable
-from whence.draw.styles import Role, Style
+from whence.draw.styles import Role, Style, status_role
 
 _NS_PER_S = 1_000_000_000
 _PROGRESS_AFTER_S = 1.0
@@ -105,6 +105,11 @@ def format_moment(ns: int, *, utc: bool, precise: bool = False) -> str:
     moment = time.gmtime(second) if utc else time.localtime(second)
     text = time.strftime("%Y-%m-%d %H:%M:%S", moment)
     return f"{text}.{fraction // 1000:06d}" if precise else text
+
+
+def failure_role(status: str | None) -> Role | None:
+    """Colour what failed or was blocked; what went well is most of what there is, and stays plain."""
+    return None if status == "success" else status_role(status)
 
 
 def wants_color(color: Color, environment: Mapping[str, str], is_terminal: bool) -> bool:

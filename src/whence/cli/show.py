@@ -3,12 +3,12 @@
 import click
 
 from whence.cli.options import (
-    Count,
     WAYS_TO_RECORD,
     Filters,
     Where,
     complete_reference,
     filters,
+    number_of,
     output_option,
     shorten,
     verb,
@@ -36,12 +36,10 @@ LIVE_FORMATS = ("short", "json", "jsonl")
     shell_complete=complete_reference,
     help="What led to REF and what came of it, as a tree.",
 )
-@click.option("--depth", type=Count(), metavar="N", help="With --causality: levels to show.")
-@click.option(
+@number_of("--depth", help="With --causality: levels to show.")
+@number_of(
     "-n",
     "--number",
-    type=Count(),
-    metavar="N",
     help="At most the newest N events; with --causality, N effects of one cause.",
 )
 @click.option("-r", "--reverse", is_flag=True, help="Newest first.")

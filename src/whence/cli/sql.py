@@ -29,7 +29,7 @@ _CELLS_MAX = 200
 def command(where: Where, statement: str, output: str) -> None:
     """Answer one SQL STATEMENT that reads; - takes it from standard input.
 
-    The table events has the columns id, timestamp (nanoseconds since 1970), primitive, event_type,
+    The table events has the columns id, timestamp (seconds since 1970), primitive, event_type,
     agent_id, target_id, parent_event_id and metadata (the payload, as JSON).
     """
     if statement == "-":

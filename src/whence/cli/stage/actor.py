@@ -7,7 +7,7 @@ answers with the new event's id.
 import sys
 
 import whence
-from whence.cli.stage.story import Move, decode_cue
+from whence.cli.stage.story import Cue, Move, decode_cue
 
 
 def main() -> None:
@@ -15,10 +15,15 @@ def main() -> None:
     log = whence.open(sys.argv[1])
     for line in sys.stdin:
         cue = decode_cue(line)
-        record = _trace if cue.move.steps else _emit
-        sys.stdout.write(record(log, cue.move, cue.parent) + "\n")
+        sys.stdout.write(act(log, cue) + "\n")
         sys.stdout.flush()
     log.close()
+
+
+def act(log: whence.Log, cue: Cue) -> str:
+    """Record what the cue asks for, and return the id of the event."""
+    record = _trace if cue.move.steps else _emit
+    return record(log, cue.move, cue.parent)
 
 
 def _emit(log: whence.Log, move: Move, parent: str | None) -> str:

@@ -1,0 +1,70 @@
+"""A journal with the demo's story in it, and the command line as a function."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import whence
+from whence.cli.app import run
+from whence.cli.stage.actor import act
+from whence.cli.stage.story import PLOT, Cue
+
+
+class Answer(NamedTuple):
+    """What a command line answered."""
+
+    code: int
+    out: str
+    err: str
+
+
+Ask = Callable[..., Answer]
+
+
+def record_story(folder: Path) -> dict[str, str]:
+    """Record the demo's story in this process and return the ids of its named moves."""
+    ids: dict[str, str] = {}
+    with whence.open(folder) as log:
+        for move in PLOT:
+            event_id = act(log, Cue(move=move, parent=ids.get(move.because)))
+            ids[move.name or move.does] = event_id
+    return ids
+
+
+@pytest.fixture(scope="session")
+def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str]]:
+    """The folder of a log with the story in it, and the ids of its moves. Nobody changes it."""
+    folder = tmp_path_factory.mktemp("story") / ".whence"
+    return folder, record_story(folder)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty folder to stand in, in a plain environment."""
+    for name in [*os.environ]:
+        if name.startswith(("WHENCE_", "LESS")) or name in ("FORCE_COLOR", "NO_COLOR", "PAGER"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def ask(here: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Run a command line in this process."""
+
+    def call(*arguments: str, program: str = "whence") -> Answer:
+        capsys.readouterr()
+        code = run(list(arguments), program)
+        return Answer(code, *capsys.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def ask_story(ask: Ask, story: tuple[Path, dict[str, str]], monkeypatch: pytest.MonkeyPatch) -> Ask:
+    """Run a command line about the story."""
+    monkeypatch.setenv("WHENCE_DIR", str(story[0]))
+    return ask
