@@ -5,7 +5,7 @@ Each log has one context variable, so threads, asyncio tasks and executors each 
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, Token
 
 from whence.recorder.envelope import quote
 
@@ -41,4 +41,13 @@ def caused_by(variable: CauseVar, event_id: str) -> Iterator[None]:
     try:
         yield
     finally:
+        leave(variable, token)
+
+
+def leave(variable: CauseVar, token: Token[Cause | None]) -> None:
+    """Go back to the cause that held before `token` was given out. Never raises."""
+    try:
         variable.reset(token)
+    except ValueError:
+        # Ended in another context than it began in, as a generator may be: that one is not ours.
+        pass

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import msgspec
 
 from whence.event import Status, check_status, check_text
+from whence.line import NUMBER_MAX
 from whence.query import clean_target
 
 _KEPT_MAX = 20_000
@@ -51,10 +52,24 @@ def write_extras(
     if status is not None:
         text += f',"status":"{check_status(status)}"'
     if duration is not None:
-        if not isinstance(duration, int):
-            raise TypeError(f"duration is {duration.__class__.__name__}, want int nanoseconds")
-        text += f',"duration":{int(duration)}'
-    causes = [quote(check_text("link", link)) for link in links]
-    if causes:
-        text += f',"links":[{",".join(causes)}]'
+        text += f',"duration":{check_duration(duration)}'
+    text += write_links(links)
     return text + ',"private":true' if private else text
+
+
+def check_duration(duration: object) -> int:
+    """Return a number of nanoseconds that an envelope can hold; TypeError or ValueError if none."""
+    if not isinstance(duration, int):
+        raise TypeError(f"duration is {duration.__class__.__name__}, want int nanoseconds")
+    if not 0 <= duration <= NUMBER_MAX:
+        raise ValueError("duration is outside 0 to 2**63 - 1 nanoseconds")
+    return int(duration)
+
+
+def write_links(links: Iterable[str]) -> str:
+    """Write further causes, "" for none; TypeError or ValueError for what is no list of ids."""
+    if isinstance(links, str):
+        # Its characters would be taken for ids.
+        raise TypeError("links is str, want a list of ids")
+    causes = [quote(check_text("link", link)) for link in links]
+    return f',"links":[{",".join(causes)}]' if causes else ""

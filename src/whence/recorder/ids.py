@@ -30,7 +30,7 @@ class IdMaker:
         self._random = random
         # The lock guards the stamp, which may never go back, and the replacing of `_tails`.
         self._lock = threading.Lock()
-        self._stamp = ""
+        self._stamp = "00000000-0000-7"
         self._stamp_ends_ns = 0
         # 40 random bits of the 42, in whole blocks, so that no process lives to see it wrap.
         self._count = int.from_bytes(random(5), "big") // _BLOCK * _BLOCK

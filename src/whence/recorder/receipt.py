@@ -25,6 +25,10 @@ class Receipt(str):
         receipt.payload = payload
         return receipt
 
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, bytes]]:
+        """Keep all three parts in copies and pickles."""
+        return type(self), (str.__str__(self), self.salt, self.payload)
+
     def check(self, event: Event) -> bool:
         """Tell whether this is what the event committed to."""
         return event.id == self and event.commit == commitment(self.salt, self.payload)

@@ -28,7 +28,7 @@ from whence.line import (
     line_padding,
 )
 from whence.recorder.context import Cause, caused_by, make_variable
-from whence.recorder.envelope import Names, write_extras
+from whence.recorder.envelope import Names, write_extras, write_links
 from whence.recorder.host import describe_host
 from whence.recorder.ids import IdMaker, make_salts
 from whence.recorder.payload import Payloads
@@ -74,6 +74,7 @@ class Recorder:
         self._second = ("none yet", "")
         self._start()
         _recorders.add(self)
+        _close_with_multiprocessing()
 
     def _start(self) -> None:
         """Begin as a writer of our own: at the start, and again in a forked child."""
@@ -188,6 +189,7 @@ class Recorder:
         head = self._head(
             event_id, now, names, cause, write_extras(status, duration, links, private)
         )
+        _check_size(head)
         payload, salt = self._payload(data), self._salt()
         await ask_durable(self._writer, head, self._tail(salt, payload, private))
         return Receipt(event_id, salt.decode(), payload) if private else event_id
@@ -212,13 +214,13 @@ class Recorder:
             values["component"] = component
         if input is not None:
             values["input"] = input
-        primitive, dot, type = name.partition(".")
+        primitive, dot, type = check_text("name", name).partition(".")
         if not dot:
             primitive, type = "span", name
         names = self._names.get((primitive, type, agent, target)) or self._names.write(
             primitive, type, agent, target
         )
-        return Span(self, names, tuple(links), values)
+        return Span(self, names, write_links(links) if links else "", values)
 
     def cause(self, event_id: str) -> AbstractContextManager[None]:
         """Have everything recorded inside the block name `event_id` as its cause."""
@@ -229,9 +231,19 @@ class Recorder:
         cause = self._cause()
         return cause.parent if cause else None
 
+    def lose(self, reason: str) -> None:
+        """Count an event that could not be recorded, so that it shows as a gap."""
+        self._writer.lose(reason)
+
     def close(self) -> None:
         """Write what is left and say goodbye, so that a missing goodbye means a crash."""
         self._writer.close()
+
+    def __del__(self) -> None:
+        # Dropped without a word it would look like a crash, and keep its descriptor.
+        writer = getattr(self, "_writer", None)
+        if writer is not None:
+            writer.close()
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: the parent's queue, counts and descriptors are not ours."""
@@ -302,8 +314,7 @@ class Recorder:
         self, head: bytes, salt: bytes, payload: bytes, private: bool, durability: str, wait: bool
     ) -> None:
         """Append a line and return when the promise asked for holds."""
-        if len(head) > _HEAD_BYTES_MAX:
-            raise ValueError(f"envelope has {len(head)} bytes, want at most {_HEAD_BYTES_MAX}")
+        _check_size(head)
         if durability == "disk":
             self._writer.append_durable(head, self._tail(salt, payload, private))
             return
@@ -327,6 +338,11 @@ class Recorder:
         return head, self._tail(self._salt(), self._encode(data), False)
 
 
+def _check_size(head: bytes) -> None:
+    if len(head) > _HEAD_BYTES_MAX:
+        raise ValueError(f"envelope has {len(head)} bytes, want at most {_HEAD_BYTES_MAX}")
+
+
 def _close_all() -> None:
     for recorder in list(_recorders):
         recorder.close()
@@ -335,10 +351,21 @@ def _close_all() -> None:
 def _after_fork() -> None:
     for recorder in list(_recorders):
         recorder.after_fork()
-    # A child of multiprocessing leaves by os._exit, which runs no atexit; it runs these instead.
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        util.Finalize(None, _close_all, exitpriority=0)
+        # A child of multiprocessing forgets its parent's finalizers first, and then does this.
+        util.register_after_fork(_close_all, lambda _: _close_with_multiprocessing())
+
+
+_finalizer: Any = None
+
+
+def _close_with_multiprocessing() -> None:
+    """A child of multiprocessing leaves by `os._exit`, which runs no atexit but its finalizers."""
+    global _finalizer
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None and (_finalizer is None or not _finalizer.still_active()):
+        _finalizer = util.Finalize(None, _close_all, exitpriority=0)
 
 
 atexit.register(_close_all)

@@ -5,9 +5,9 @@ from contextvars import Token
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from whence.errors import StoreError
 from whence.event import Status
-from whence.recorder.context import Cause
-from whence.recorder.envelope import write_extras
+from whence.recorder.context import Cause, leave
 
 if TYPE_CHECKING:
     from whence.recorder.recorder import Recorder
@@ -26,9 +26,7 @@ class Span:
         "_time_ns", "_token", "id",
     )  # fmt: skip
 
-    def __init__(
-        self, recorder: "Recorder", names: str, links: tuple[str, ...], data: dict[str, Any]
-    ) -> None:
+    def __init__(self, recorder: "Recorder", names: str, links: str, data: dict[str, Any]) -> None:
         self._recorder = recorder
         self._names = names
         self._links = links
@@ -45,10 +43,14 @@ class Span:
 
     def note(self, **attributes: Any) -> None:
         """Keep more values with the span."""
+        data = self._data
         if _OWN_KEYS.isdisjoint(attributes):
-            self._data.update(attributes)
+            data.update(attributes)
         else:
-            self._data.setdefault("attributes", {}).update(attributes)
+            # What is there may be the caller's own, so it is not written to.
+            kept = data.get("attributes", {})
+            others = kept if isinstance(kept, dict) else {"attributes": kept}
+            data["attributes"] = {**others, **attributes}
 
     def block(self, reason: str) -> None:
         """Say that the step was not allowed to go on, and why."""
@@ -56,6 +58,8 @@ class Span:
         self._data["reason_blocked"] = reason
 
     def __enter__(self) -> Self:
+        if self._token is not None:
+            raise ValueError("span is open already")
         recorder = self._recorder
         self._time_ns = now = recorder.clock()
         self.id = event_id = recorder.make_id(now)
@@ -79,16 +83,19 @@ class Span:
         duration = time.perf_counter_ns() - self._start_ns
         self._token = None
         recorder = self._recorder
-        try:
-            recorder.cause_variable.reset(token)
-        except ValueError:
-            # Ended in another context than it began in, as a generator may be: that one is not ours.
-            pass
+        leave(recorder.cause_variable, token)
         if error is not None:
             self._status = "error"
             self._data["error"] = describe_error(error)
-        extras = write_extras(self._status, duration, self._links, False)
-        recorder.record(self.id, self._time_ns, self._names, self._cause, extras, self._data)
+        extras = f',"status":"{self._status}","duration":{duration}{self._links}'
+        try:
+            recorder.record(self.id, self._time_ns, self._names, self._cause, extras, self._data)
+        except (StoreError, ValueError) as problem:
+            if error is None:
+                raise
+            # The program's own error must come out, not ours. A StoreError was counted already.
+            if isinstance(problem, ValueError):
+                recorder.lose(str(problem))
 
 
 def describe_error(error: BaseException) -> dict[str, str]:
