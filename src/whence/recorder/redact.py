@@ -40,7 +40,7 @@ _KEYS = """
     csrftoken dbpassword idtoken oauthtoken pgpassword privatekey refreshtoken secretkey
     securitytoken sessiontoken signingkey sshkey userpassword usertoken
     access_key account_key api_key app_key auth_key client_key deploy_key encryption_key
-    license_key master_key private_key service_key shared_key signing_key ssh_key storage_key
+    license_key master_key private_key secret_key service_key shared_key signing_key ssh_key storage_key
 """.split()
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -70,6 +70,9 @@ _BARE = re.compile(
     r"(?:(?i:bearer|basic|token|digest|negotiate|apikey)[ \t]+)?([^\s\"'`,;&|<>(){}\[\]\\]+)",
     re.ASCII,
 )
+# What follows a token without a break is taken with it: no half of one ever stays.
+_REST = re.compile(r"[\w-]+", re.ASCII)
+_DIGIT = re.compile("[0-9]")
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?%?")
 
 
@@ -170,8 +173,11 @@ class Redactor:
                 continue
             for lead, pattern in _list_shapes(text[end - 1]):
                 if end >= lead and (match := pattern.match(text, end - lead)):
-                    yield match.span(pattern.groups)
-                    done = max(done, match.end())
+                    start, done = match.span(pattern.groups)
+                    if rest := _REST.match(text, done):
+                        done = rest.end()
+                    yield start, done
+                    break
 
     def _find_assigned(self, text: str) -> Iterator[tuple[int, int]]:
         done = 0
@@ -183,17 +189,12 @@ class Redactor:
                 yield quoted.span(2)
                 done = quoted.end(2)
             elif bare := _BARE.match(text, match.end()):
-                if _NUMBER.fullmatch(bare[1]):
-                    continue
-                # Prose and code also say `token: later` and `password=secret`.
+                # Prose and code also say `token: later`, `password=secret` and `token=17`.
                 surely = "-" in name or name.isupper() or name.lower() == "authorization"
-                if (
-                    surely
-                    or any(c.isdigit() for c in bare[1])
-                    or text[match.start() - 1 : match.start()] in ("?", "&")
-                ):
+                surely = surely or text[match.start() - 1 : match.start()] in ("?", "&")
+                if (surely or _DIGIT.search(bare[1])) and not _NUMBER.fullmatch(bare[1]):
                     yield bare.span(1)
-                    done = bare.end(1)
+                done = bare.end(1)
 
     def _ends_in_secret(self, name: str) -> bool:
         words = tuple(split_words(name))

@@ -99,7 +99,7 @@ SHAPES = [Shape(head, tail) for tail, heads in _BY_TAIL.items() for head in head
     Shape("^EAA", r"[MC][A-Za-z0-9]{100,}"),
     Shape("GR", r"1348941[\w-]{20,}"),
     Shape("^NRAK-", r"[A-Za-z0-9]{27,}"),
-    Shape("^NRII-", r"[A-Za-z0-9-]{32,}"),
+    Shape("^NRII-", r"[\w-]{32,}"),
     Shape("^NRJS-", r"[A-Fa-f0-9]{19,}"),
     Shape("^PMAK-", r"[A-Fa-f0-9]{24}-[A-Fa-f0-9]{34,}"),
     Shape("Q~", r"[\w~.-]{31,}", before=r"[\w~.]{3}\d", lead=4, seen=r"\d"),
