@@ -9,43 +9,24 @@
 named here is loaded when it is first used.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+# As `typing` has it, which takes longer to load than all of this.
+TYPE_CHECKING = False
 
 if TYPE_CHECKING:
     from whence.errors import (
-        ConflictError as ConflictError,
+        ConflictError,
+        CorruptError,
+        FormatError,
+        NotFoundError,
+        PhraseError,
+        ProofError,
+        StoreError,
+        WhenceError,
     )
-    from whence.errors import (
-        CorruptError as CorruptError,
-    )
-    from whence.errors import (
-        FormatError as FormatError,
-    )
-    from whence.errors import (
-        NotFoundError as NotFoundError,
-    )
-    from whence.errors import (
-        PhraseError as PhraseError,
-    )
-    from whence.errors import (
-        ProofError as ProofError,
-    )
-    from whence.errors import (
-        StoreError as StoreError,
-    )
-    from whence.errors import (
-        WhenceError as WhenceError,
-    )
-    from whence.event import Event as Event
-    from whence.log import Log as Log
-    from whence.log import cause as cause
-    from whence.log import close as close
-    from whence.log import emit as emit
-    from whence.log import open as open  # noqa: A004 it is `whence.open`
-    from whence.log import span as span
-    from whence.query import Query as Query
-    from whence.recorder.receipt import Receipt as Receipt
+    from whence.event import Event
+    from whence.log import Log, cause, close, emit, open, span  # noqa: A004 it is `whence.open`
+    from whence.query import Query
+    from whence.recorder.receipt import Receipt
 
 __version__ = "0.1.0"
 
@@ -89,13 +70,16 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module 'whence' has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(home), name)
-    return value
+if not TYPE_CHECKING:
 
+    def __getattr__(name):
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'whence' has no attribute {name!r}")
+        from importlib import import_module
 
-def __dir__() -> list[str]:
-    return __all__
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+    def __dir__():
+        return __all__

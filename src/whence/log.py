@@ -409,13 +409,17 @@ class Log:
                 from whence.index import Index
 
                 self._index = Index.open(self.folder, self._reader)
+                is_new = True
+            else:
+                is_new = False
             index = self._index
         caught_up = index.catch_up(progress)
         if caught_up.behind:
             self._warn(f"the index is {caught_up.behind:,} bytes behind; another process holds it")
         if index.is_private:
             self._warn(f"{self.folder} does not take an index, so each command makes its own")
-        self._warn_of_problems(index)
+        if is_new or caught_up.fragments:
+            self._warn_of_problems(index)
         return index
 
     def _warn_of_problems(self, index: "Index") -> None:
@@ -467,10 +471,14 @@ def open(  # noqa: A001 the public face calls it `whence.open`
 
     Raises:
         ValueError: `whence.toml` is wrong, or `durability` is neither.
+        StoreError: the path is a file.
     """
     if durability not in (None, "os", "disk"):
         raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
-    return Log(settings.find_folder(path), durability=durability, read_only=read_only)
+    log = Log(settings.find_folder(path), durability=durability, read_only=read_only)
+    if log.folder.exists() and not log.folder.is_dir():
+        raise StoreError(f"{log.folder} is not a log but a file; a log is a folder")
+    return log
 
 
 # -- the process's default log ---------------------------------------------------------------------
@@ -487,7 +495,7 @@ def default() -> Log:
         with _default_lock:
             log = _default
             if log is None:
-                log = _default = open()
+                log = _default = Log(settings.find_folder())
     return log
 
 

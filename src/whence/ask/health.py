@@ -20,7 +20,7 @@ from whence.journal.folder import FORMAT, check_file_system, journal_folder
 from whence.journal.reader import Reader, Segment
 from whence.line import split_line
 from whence.query import Query
-from whence.settings import FILE_NAME, Settings
+from whence.settings import FILE_NAME, Settings, find_folder
 
 _BLOB = b',"blob":'
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -166,8 +166,15 @@ def _file_system(folder: Path) -> tuple[str, str]:
 
 
 def _settings_file(folder: Path) -> str | None:
-    files = (folder / FILE_NAME, folder.parent / FILE_NAME)
-    return next((str(file) for file in files if file.is_file()), None)
+    """The file that `settings.load` reads for this log; None where it reads none."""
+    for file in (folder / FILE_NAME, folder.parent / FILE_NAME):
+        if file.is_file():
+            return str(file)
+    for parent in folder.parents:
+        if (parent / FILE_NAME).is_file():
+            names_it = find_folder(environment={}, start=parent) == folder
+            return str(parent / FILE_NAME) if names_it else None
+    return None
 
 
 def _index_health(index: Index, behind: int) -> IndexHealth:
