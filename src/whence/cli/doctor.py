@@ -115,7 +115,7 @@ def _draw_writers(health: "Health", screen: Screen) -> Iterator[str]:
     if not told:
         return
     yield ""
-    yield screen.paint("Writers that did not close", "title")
+    yield screen.paint("Writers that have not closed", "title")
     columns = [
         Column(title="writer"),
         Column(title="program"),

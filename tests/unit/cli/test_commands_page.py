@@ -1,0 +1,76 @@
+"""Help, and the page of the reference that lists every verb, flag, exit code and key."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.unit.cli.conftest import Ask
+from whence.cli.app import VERBS, app
+
+_PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text(
+    encoding="utf-8"
+)
+_VERBS = [name for group in VERBS.values() for name in group]
+
+
+def _command(name: str) -> click.Command:
+    with click.Context(app) as context:
+        command = app.get_command(context, name)
+    assert command is not None
+    return command
+
+
+def _section(title: str) -> str:
+    """What the page says under this heading."""
+    found = re.search(rf"^## {title}\n.*?(?=^## |\Z)", _PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/reference/commands.md has no section {title}"
+    return found[0]
+
+
+def test_help_lists_every_verb(ask: Ask) -> None:
+    answer = ask("--help")
+
+    assert answer.code == 0
+    for name in _VERBS:
+        assert re.search(rf"^  {name}  +\S", answer.out, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", _VERBS)
+def test_the_help_of_a_verb_shows_examples(ask: Ask, name: str) -> None:
+    answer = ask(name, "--help")
+
+    assert answer.code == 0
+    assert "Examples:\n  " in answer.out
+    assert ask("help", name).out == answer.out
+
+
+@pytest.mark.parametrize("name", _VERBS)
+def test_the_list_of_verbs_says_what_the_verb_says(name: str) -> None:
+    short = next(group[name] for group in VERBS.values() if name in group)
+
+    assert _command(name).short_help == f"{short}."
+
+
+@pytest.mark.parametrize("name", _VERBS)
+def test_the_page_lists_the_flags_that_help_lists_and_no_others(name: str) -> None:
+    section = _section(f"`whence {name}`")
+    options = [param for param in _command(name).params if isinstance(param, click.Option)]
+    said = section + _section("Every verb")
+    if "(#filters)" in section:
+        said += _section("Filters")
+
+    for option in options:
+        for flag in option.opts:
+            assert f"`{flag}`" in said, flag
+        if isinstance(option.type, click.Choice):
+            for choice in option.type.choices:
+                assert f"`{choice}`" in said, choice
+    known = {flag for option in options for flag in option.opts}
+    rows = re.findall(r"^\| (`-.*?) \|", said, re.MULTILINE)
+    assert {flag for row in rows for flag in re.findall(r"`(-[\w-]+)`", row)} == known
+
+
+def test_the_page_names_every_verb_and_no_other() -> None:
+    assert re.findall(r"^## `whence (\w+)`", _PAGE, re.MULTILINE) == _VERBS
