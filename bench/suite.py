@@ -1,0 +1,10 @@
+"""All benchmarks, in the order of the table."""
+
+from bench.ask import ASK
+from bench.commands import COMMANDS
+from bench.durable import DURABLE
+from bench.emit import EMIT, THREADS
+from bench.index import INDEX
+from bench.processes import PROCESSES
+
+BENCHMARKS = (EMIT, THREADS, DURABLE, PROCESSES, INDEX, ASK, COMMANDS)

@@ -1,0 +1,78 @@
+"""The figures that Whence promises to reach, one row each, in the words of the table."""
+
+from typing import NamedTuple
+
+
+class Target(NamedTuple):
+    """One promised figure: `value` must be at most `limit`, or at least where `is_least`."""
+
+    key: str
+    what: str
+    peer: str
+    limit: float
+    unit: str
+    is_least: bool = False
+
+    def is_met(self, value: float) -> bool:
+        """Whether a measured value keeps the promise."""
+        return value >= self.limit if self.is_least else value <= self.limit
+
+    @property
+    def wanted(self) -> str:
+        """The limit as the table shows it."""
+        return f"{'≥' if self.is_least else '≤'} {format_value(self.limit, self.unit)}"
+
+
+def format_value(value: float, unit: str) -> str:
+    """Write a figure with as many digits as mean something."""
+    if abs(value) >= 1000:
+        digits = f"{value:,.0f}"
+    elif abs(value) >= 100:
+        digits = f"{value:.0f}"
+    elif unit == "×" or abs(value) < 1:
+        digits = f"{value:.3g}" if abs(value) < 1 else f"{value:.2f}".rstrip("0").rstrip(".")
+    else:
+        digits = f"{value:.1f}".removesuffix(".0")
+    return f"{digits}×" if unit == "×" else f"{digits} {unit}".rstrip()
+
+
+def _at_ten_million(target: Target) -> Target:
+    """In a journal ten times as large the same look-up may take three times its limit."""
+    key = target.key.replace("ask.", "ask10.")
+    return target._replace(key=key, what=f"{target.what}, 10M", limit=3 * target.limit)
+
+
+_LOOK_UPS = (
+    Target("ask.timeline", "timeline of 20 events", "", 1, "ms"),
+    Target("ask.last", "last 100 events", "", 1, "ms"),
+    Target("ask.id", "event by id", "", 1, "ms"),
+    Target("ask.hour", "one agent's hour", "", 1, "ms"),
+    Target("ask.causality", "causality tree of 100", "", 2, "ms"),
+    Target("ask.statistics", "statistics over all", "", 40, "ms"),
+    Target("ask.find", "find of a rare word", "", 1000, "ms"),
+)
+
+TARGETS = (
+    Target("emit.caller.otel", "emit, CPU of the caller", "opentelemetry-sdk", 0.18, "×"),
+    Target("emit.total.otel", "emit, CPU in total", "opentelemetry-sdk", 0.08, "×"),
+    Target("emit.structlog", "emit, CPU", "structlog+orjson", 0.6, "×"),
+    Target("emit.eliot", "emit, CPU", "eliot", 0.6, "×"),
+    Target("emit.logging", "emit, CPU", "logging+json", 0.35, "×"),
+    Target("threads.cpu", "emit by 8 threads, CPU", "by 1 thread", 1.3, "×"),
+    Target("threads.p99", "emit by 8 threads, p99 of a call", "", 20, "µs"),
+    Target("durable.bare", "durable, 1 thread", "write+fdatasync", 0.8, "×", is_least=True),
+    Target("durable.threads", "durable, 64 threads", "1 thread", 6, "×", is_least=True),
+    Target("durable.asyncio", "durable, 64 asyncio tasks", "1 thread", 15, "×", is_least=True),
+    Target("durable.sqlite", "durable, 64 threads", "SQLite FULL", 8, "×", is_least=True),
+    Target("processes.2", "2 processes, one journal", "1 process", 0.9, "×", is_least=True),
+    Target("processes.4", "4 processes, one journal", "1 process", 0.9, "×", is_least=True),
+    Target("index.rate", "catch-up per CPU second", "seed's schema", 110_000, "events", True),
+    Target("index.bytes", "index per event", "seed's schema", 130, "bytes"),
+    Target("index.memory", "catch-up of 10M, peak memory", "", 400, "MB"),
+    *_LOOK_UPS,
+    *map(_at_ten_million, _LOOK_UPS),
+    Target("command.version", "whence --version", "python -c pass", 5, "×"),
+    Target("command.ref", "whence <ref>, 1M events", "python -c pass", 10, "×"),
+)
+
+BY_KEY = {target.key: target for target in TARGETS}
