@@ -41,8 +41,8 @@ class World:
     """A journal on disk, and the same events as a list."""
 
     folder: Path
+    reader: Reader
     events: list[Event] = field(default_factory=list)
-    durations: list[int] = field(default_factory=list)
 
     def by_id(self) -> dict[str, Event]:
         return {event.id: event for event in self.events}
@@ -102,7 +102,7 @@ def id_of(number: int, drafts: list[Draft]) -> str:
 
 def play(world: World, drafts: list[Draft], sabotage: Callable[[World, str], None]) -> Index:
     """Write the history down step by step, and do what its steps say."""
-    index = Index.open(world.folder, Reader(world.folder))
+    index = Index.open(world.folder, world.reader)
     counts = dict.fromkeys(WRITERS, 0)
     for number, draft in enumerate(drafts):
         writer = WRITERS[draft.writer]
@@ -138,7 +138,7 @@ def play(world: World, drafts: list[Draft], sabotage: Callable[[World, str], Non
             index.catch_up()
             index.close()
             sabotage(world, draft.step)
-            index = Index.open(world.folder, Reader(world.folder))
+            index = Index.open(world.folder, world.reader)
     index.catch_up()
     return index
 
@@ -167,9 +167,11 @@ def write_an_hour_ago(file: Path, content: bytes) -> None:
 @contextmanager
 def new_world() -> Iterator[World]:
     folder = Path(tempfile.mkdtemp(prefix="whence-test-"))
+    reader = Reader(folder)
     try:
-        yield World(folder)
+        yield World(folder, reader)
     finally:
+        reader.close()
         shutil.rmtree(folder)
 
 
@@ -270,13 +272,12 @@ def pages(index: Index, query: Query, newest_first: bool) -> Iterator[Row]:
 def test_rows_say_what_the_lines_say_and_how_they_hang_together(drafts: list[Draft]) -> None:
     with new_world() as world, play(world, drafts, sabotage) as index:
         events = world.by_id()
-        reader = Reader(world.folder)
         rows = list(index.find(Query(own=True)))
         by_seq = {row.seq: row for row in rows}
         assert len(by_seq) == len(world.events)
         for row in rows:
             event = events[row.id]
-            assert reader.read(row.segment, row.offset) == event
+            assert world.reader.read(row.segment, row.offset) == event
             assert (row.time, row.primitive, row.type) == (
                 event.time_ns,
                 event.primitive,
