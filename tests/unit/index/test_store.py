@@ -1,0 +1,305 @@
+"""The file of the index: whatever befalls it or the journal, the answers are right."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.unit.index.lines import BASE_NS, append, make_id, make_line, open_index
+from whence.errors import StoreError
+from whence.index import Index, Problem
+from whence.index import database as database_module
+from whence.index import store as store_module
+from whence.index.schema import VERSION
+from whence.journal.reader import Reader
+from whence.query import Query
+
+SEGMENT = "2026-09-21.0000"
+
+
+def ids_in(index: Index) -> list[str]:
+    return [row.id for row in index.find(Query())]
+
+
+def lines(start: int, end: int) -> list[bytes]:
+    return [make_line(n, time=BASE_NS + n, agent=f"agent-{n % 3}") for n in range(start, end)]
+
+
+def test_a_new_index_is_empty_until_it_catches_up(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with Index.open(tmp_path, Reader(tmp_path)) as index:
+        assert ids_in(index) == []
+        assert index.statistics(Query()) == []
+        index.catch_up()
+
+        assert len(ids_in(index)) == 3
+
+
+def test_only_the_owner_can_read_the_file(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        assert index.path.stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "index.sqlite").resolve() == index.path.resolve()
+
+
+def test_an_index_closed_in_good_order_is_used_again(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        path = index.path
+    append(tmp_path, lines(3, 5))
+    with Index.open(tmp_path, Reader(tmp_path)) as index:
+        assert index.catch_up().events == 2
+        assert index.path == path
+        assert len(ids_in(index)) == 5
+
+
+def test_an_index_of_another_schema_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        path = index.path
+    monkeypatch.setattr(database_module, "VERSION", VERSION ^ 1)
+    with open_index(tmp_path) as index:
+        assert index.path != path
+        assert len(ids_in(index)) == 3
+    assert not path.exists()
+
+
+def test_deleting_the_file_of_a_running_process_costs_it_nothing(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index, open_index(tmp_path) as other:
+        (tmp_path / "index.sqlite").unlink()
+        assert len(ids_in(index)) == 3
+        append(tmp_path, lines(3, 5))
+        index.catch_up()
+        assert len(ids_in(index)) == 5
+        other.catch_up()
+        assert len(ids_in(other)) == 5
+        assert other.path == index.path
+    left = [name for name in os.listdir(tmp_path) if name.startswith(".index")]
+    assert left == [index.path.name]
+
+
+def test_a_plain_file_in_its_place_is_replaced(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    (tmp_path / "index.sqlite").write_bytes(b"not a link, as after unpacking an archive")
+    with open_index(tmp_path) as index:
+        assert len(ids_in(index)) == 3
+    assert (tmp_path / "index.sqlite").is_symlink()
+
+
+def test_a_row_that_breaks_while_it_is_read_costs_no_answer(tmp_path: Path) -> None:
+    """Bytes of an open file are overwritten, as by a failing disk."""
+    append(tmp_path, lines(0, 300))
+    with open_index(tmp_path) as index:
+        pass
+    with Index.open(tmp_path, Reader(tmp_path)) as index:
+        raw = index.path.read_bytes()
+        index.path.write_bytes(raw[:4096] + bytes(len(raw) - 4096))
+
+        assert len(ids_in(index)) == 300
+        assert index.by_id(make_id(BASE_NS + 7, 7)) is not None
+
+
+def test_rows_named_by_number_are_not_mistaken_after_a_rebuild(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 300))
+    with open_index(tmp_path) as index:
+        pass
+    with Index.open(tmp_path, Reader(tmp_path)) as index:
+        raw = index.path.read_bytes()
+        index.path.write_bytes(raw[:4096] + bytes(len(raw) - 4096))
+
+        with pytest.raises(StoreError, match="ask again"):
+            index.rows([1, 2])
+        assert len(index.rows([1, 2])) == 2
+
+
+def test_a_segment_that_became_shorter_is_read_anew(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        (tmp_path / f"journal/{SEGMENT}.jsonl").write_bytes(b"".join(lines(7, 9)))
+        index.catch_up()
+
+        assert ids_in(index) == [make_id(BASE_NS + n, n) for n in (7, 8)]
+
+
+def test_a_segment_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path):
+        pass
+    (tmp_path / f"journal/{SEGMENT}.jsonl").write_bytes(b"".join(lines(5, 20)))
+    with open_index(tmp_path) as index:
+        assert ids_in(index) == [make_id(BASE_NS + n, n) for n in range(5, 20)]
+
+
+def test_a_segment_that_is_gone_takes_its_events_along_and_is_named(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    append(tmp_path, lines(3, 5), "2026-09-22.0000")
+    segment = tmp_path / f"journal/{SEGMENT}.jsonl"
+    content = segment.read_bytes()
+    with open_index(tmp_path) as index:
+        segment.unlink()
+        reader = Reader(tmp_path)
+    with Index.open(tmp_path, reader) as index:
+        index.catch_up()
+        assert len(ids_in(index)) == 2
+        assert index.problems() == [Problem(SEGMENT, 0, len(content), "segment is gone")]
+        assert index.lost() == {"w00000000000": 3}
+    segment.write_bytes(content)
+    with open_index(tmp_path) as index:
+        assert index.problems() == []
+        assert len(ids_in(index)) == 5
+
+
+def test_a_folder_that_takes_no_file_gets_a_private_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(tmp_path, lines(0, 3))
+    real = os.open
+
+    def refuse(path: str | Path, flags: int, *args: int, **kwargs: int) -> int:
+        if flags & os.O_CREAT and Path(path).parent == tmp_path:
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with open_index(tmp_path) as index:
+        assert index.is_private
+        assert len(ids_in(index)) == 3
+        assert index.sql("SELECT count(*) FROM events")[1].__next__() == (3,)
+        private = index.path
+    assert not private.exists()
+    assert os.listdir(tmp_path) == ["journal"]
+
+
+def test_an_open_index_is_not_private(tmp_path: Path) -> None:
+    with open_index(tmp_path) as index:
+        assert not index.is_private
+
+
+def test_closing_twice_and_asking_after_closing_are_fine(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    index = open_index(tmp_path)
+    index.close()
+    index.close()
+
+    assert len(ids_in(index)) == 3
+    index.close()
+
+
+def test_a_forked_child_asks_and_leaves_the_parents_index_alone(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        child = os.fork()
+        if child == 0:
+            append(tmp_path, lines(3, 5))
+            index.catch_up()
+            os._exit(len(ids_in(index)))
+        status = os.waitpid(child, 0)[1]
+        index.catch_up()
+
+        assert os.waitstatus_to_exitcode(status) == 5
+        assert len(ids_in(index)) == 5
+
+
+def test_an_answer_does_not_wait_for_ever_for_a_catcher_that_stands_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store_module, "PATIENCE_S", 0.3)
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        append(tmp_path, lines(3, 5))
+        other = sqlite3.connect(index.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        found = index.catch_up()
+
+        assert (found.events, found.behind > 0) == (0, True)
+        assert len(ids_in(index)) == 3
+        other.rollback()
+        other.close()
+        assert index.catch_up().events == 2
+
+
+CATCHER = textwrap.dedent(
+    """
+    import sys
+    from pathlib import Path
+    import whence.index.catchup as catchup
+    from whence.index import Index
+    from whence.journal.reader import Reader
+    from whence.query import Query
+    catchup.WINDOW_EVENTS = 50
+    catchup._BATCH_BYTES = 4096
+    folder = Path(sys.argv[1])
+    index = Index.open(folder, Reader(folder))
+    print("open", flush=True)
+    sys.stdin.readline()
+    index.catch_up()
+    print(len(list(index.find(Query()))), index.statistics(Query())[0].count, flush=True)
+    index.close()
+    """
+)
+
+
+def start_catcher(folder: Path) -> subprocess.Popen[str]:
+    catcher = subprocess.Popen(
+        [sys.executable, "-c", CATCHER, str(folder)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert catcher.stdout is not None
+    assert catcher.stdout.readline() == "open\n"
+    return catcher
+
+
+def test_processes_that_catch_up_at_once_all_answer_from_the_whole(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3000))
+    catchers = [start_catcher(tmp_path) for _ in range(3)]
+    for catcher in catchers:
+        assert catcher.stdin is not None
+        catcher.stdin.write("\n")
+        catcher.stdin.flush()
+
+    answers = [catcher.communicate()[0] for catcher in catchers]
+
+    assert answers == ["3000 3000\n"] * 3
+    with open_index(tmp_path) as index:
+        assert len(ids_in(index)) == 3000
+
+
+@pytest.mark.parametrize("delay_ms", [0, 5, 20, 50, 100, 200])
+def test_a_catch_up_that_is_killed_goes_on_where_it_was(tmp_path: Path, delay_ms: int) -> None:
+    ids = [make_id(BASE_NS + n, n) for n in range(4000)]
+    append(
+        tmp_path,
+        [
+            make_line(n, time=BASE_NS + n, parent=ids[(n * 7) % 4000], duration=n)
+            for n in range(4000)
+        ],
+    )
+    catcher = start_catcher(tmp_path)
+    assert catcher.stdin is not None
+    catcher.stdin.write("\n")
+    catcher.stdin.flush()
+    time.sleep(delay_ms / 1000)
+    catcher.send_signal(signal.SIGKILL)
+    catcher.communicate()
+
+    with open_index(tmp_path) as index:
+        rows = list(index.find(Query()))
+        by_seq = {row.seq: row.id for row in rows}
+        assert [row.id for row in rows] == ids
+        assert [by_seq[row.parent or 0] for row in rows] == [
+            ids[(n * 7) % 4000] for n in range(4000)
+        ]
+        assert [(one.count, one.total_ns) for one in index.statistics(Query())] == [
+            (4000, sum(range(4000)))
+        ]
