@@ -58,20 +58,13 @@ _DEFAULT = Redactor()
 _UNREADABLE = b'{"value":null,"$marks":{"/value":"wrapped unreadable"}}'
 
 # Types that msgspec writes as they should be, and that hold no text of the caller's.
-_NATIVE = frozenset(
-    {
-        dt.date,
-        dt.datetime,
-        dt.time,
-        dt.timedelta,
-        decimal.Decimal,
-        uuid.UUID,
-    }
-)
+_NATIVE = (dt.date, dt.datetime, dt.time, dt.timedelta, decimal.Decimal, uuid.UUID)
+# Types, and those derived from them, of which `str` says all there is.
+_SPEAKING = (*_NATIVE, PurePath)
 _NUMBERS = frozenset({int, bool, type(None)})
 # As `json.dumps` spells them.
 _FLOAT_KEYS = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
-_EASY = _NATIVE | _NUMBERS
+_EASY = _NUMBERS.union(_NATIVE)
 _SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque, set, frozenset)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _encode = msgspec.json.Encoder().encode
@@ -245,8 +238,8 @@ class _Cleaner:
             return self._clean_float(float.__float__(value), pointer)
         if kind in _NATIVE:
             return self._clean_text(msgspec.to_builtins(value), pointer, secret)
-        if issubclass(kind, PurePath):
-            return self._clean_text(str(value), pointer, secret)
+        if issubclass(kind, _SPEAKING):
+            return self._clean_text(str.__str__(str(value)), pointer, secret)
         plainer = _make_plainer(value, kind)
         if plainer is not value:
             return self._convert(plainer, pointer, level, secret)
@@ -302,6 +295,8 @@ class _Cleaner:
         if self._redactor:
             clean = self._redactor.redact(clean)
             names_secret = self._redactor.is_secret_key(clean)
+        if changed:
+            clean = clean[:_MOST_TEXT]
         if type(key) is str and clean == key:
             self._keys.learn(key, names_secret)
         return clean, changed or clean != name, names_secret
@@ -420,6 +415,6 @@ def _name_key(key: Any) -> tuple[str, bool]:
         return _FLOAT_KEYS.get(text, text), False
     if kind in _NATIVE:
         return str(msgspec.to_builtins(key)), False
-    if issubclass(kind, PurePath):
-        return str(key), False
-    return str.__str__(repr(key))[:_MOST_TEXT], True
+    if issubclass(kind, _SPEAKING):
+        return str.__str__(str(key)), False
+    return str.__str__(repr(key))[:_SEARCHED_TEXT], True
