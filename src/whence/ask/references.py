@@ -14,7 +14,7 @@ import msgspec
 
 from whence.ask.phrases import shorten
 from whence.errors import NotFoundError
-from whence.event import ID_BYTES_MAX, format_time
+from whence.event import ID_BYTES_MAX, OWN, format_time
 from whence.index import Index, Row
 from whence.query import Query, clean_target
 
@@ -110,6 +110,8 @@ def _by_id(index: Index, text: str) -> Subject | None:
         ("begin", index.by_prefix(text, _CANDIDATES_MAX + 1)),
         ("end", index.by_suffix(text, _CANDIDATES_MAX + 1)),
     ):
+        # Nobody looks for our housekeeping where something else bears such an id too.
+        rows = [row for row in rows if row.primitive != OWN] or rows
         if len(rows) == 1:
             return Subject(kind="event", name=rows[0].id, event=rows[0])
         if rows:
