@@ -167,6 +167,14 @@ def test_a_module_says_what_it_is_and_stays_one_idea(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", _SOURCES, ids=_names(_SOURCES))
+def test_the_architecture_page_lists_the_module(path: Path) -> None:
+    page = (_ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    name = path.relative_to(_ROOT / "src" / "whence").as_posix()
+
+    assert f"`{name.removesuffix('__init__.py') or '__init__.py'}`" in page
+
+
+@pytest.mark.parametrize("path", _SOURCES, ids=_names(_SOURCES))
 def test_a_module_imports_only_what_its_room_may(path: Path) -> None:
     """What is not declared would be missing after a plain install."""
     allowed = _EVERYWHERE | {
