@@ -46,7 +46,7 @@ def _draw(
     if output == "table":
         return _draw_table(names, rows, screen)
     if output == "csv":
-        return _draw_csv(names, rows)
+        return _draw_csv(names, rows, screen)
     if output == "jsonl":
         return (dump(dict(zip(names, map(_plain, row), strict=True))) for row in rows)
     return format_document(
@@ -100,11 +100,13 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _draw_csv(names: list[str], rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
+def _draw_csv(names: list[str], rows: Iterator[tuple[Any, ...]], screen: Screen) -> Iterator[str]:
+    """Lay rows out as RFC 4180 has them: exact in a file or pipe, harmless on a terminal."""
     import csv
     import io
 
     for row in chain([names], rows):
         line = io.StringIO()
         csv.writer(line, lineterminator="").writerow(map(_plain, row))
-        yield line.getvalue()
+        text = line.getvalue()
+        yield text if screen.width is None else screen.text(text)

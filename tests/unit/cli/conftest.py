@@ -1,37 +1,12 @@
 """A journal with the demo's story in it, and the command line as a function."""
 
 import os
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
-import whence
+from tests.unit.cli.asking import Answer, Ask, record_story
 from whence.cli.app import run
-from whence.cli.stage.actor import act
-from whence.cli.stage.story import PLOT, Cue
-
-
-class Answer(NamedTuple):
-    """What a command line answered."""
-
-    code: int
-    out: str
-    err: str
-
-
-Ask = Callable[..., Answer]
-
-
-def record_story(folder: Path) -> dict[str, str]:
-    """Record the demo's story in this process and return the ids of its named moves."""
-    ids: dict[str, str] = {}
-    with whence.open(folder) as log:
-        for move in PLOT:
-            event_id = act(log, Cue(move=move, parent=ids.get(move.because)))
-            ids[move.name or move.does] = event_id
-    return ids
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +17,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, str
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder to stand in, in a plain environment."""
     for name in [*os.environ]:
         if name.startswith(("WHENCE_", "LESS")) or name in ("FORCE_COLOR", "NO_COLOR", "PAGER"):

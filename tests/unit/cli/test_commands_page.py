@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.unit.cli.conftest import Ask
+from tests.unit.cli.asking import Ask
 from whence.cli.app import VERBS, app
 
 _PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import whence
-from tests.unit.cli.conftest import Ask
+from tests.unit.cli.asking import Ask
 
 _Story = tuple[Path, dict[str, str]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import whence
-from tests.unit.cli.conftest import Ask
+from tests.unit.cli.asking import Ask
 from whence.cli.find import split_needle
 
 _Story = tuple[Path, dict[str, str]]
