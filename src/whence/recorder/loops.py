@@ -1,7 +1,7 @@
 """Durable recording for event loops: a task waits, the loop goes on."""
 
 import asyncio
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from whence.journal.syncs import Ticket
 from whence.journal.writer import Writer
@@ -11,11 +11,15 @@ class _Teller:
     """Wakes the tasks of one loop, all that one sync made durable at once."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
+        # Weak, since `_tellers` keeps this for as long as the loop lives.
+        self._loop = ref(loop)
 
     def tell(self, tickets: list[Ticket]) -> None:
+        loop = self._loop()
+        if loop is None:
+            return
         try:
-            self._loop.call_soon_threadsafe(_wake, tickets)
+            loop.call_soon_threadsafe(_wake, tickets)
         except RuntimeError:
             # The loop was closed while its tasks waited: nobody is left to be told.
             pass

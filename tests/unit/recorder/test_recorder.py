@@ -14,6 +14,7 @@ import sys
 import textwrap
 import threading
 import time
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,15 @@ def test_times_may_step_back_and_ids_do_not(tmp_path: Path) -> None:
 
     assert made == sorted(set(made))
     assert [event.id for event in read_events(tmp_path)] == made
+
+
+def test_more_names_than_are_kept_are_recorded_too(recorder: Recorder) -> None:
+    for at in range(20_005):
+        recorder.emit("ops", "step", target=f"task-{at}")
+
+    assert [event.target for event in read_events(recorder.folder)] == [
+        f"task-{at}" for at in range(20_005)
+    ]
 
 
 # --- payloads -------------------------------------------------------------------------------
@@ -508,6 +518,54 @@ def test_wrong_use_is_refused_by_tasks_too(recorder: Recorder) -> None:
     assert read_events(recorder.folder) == []
 
 
+class _SlowDisk(Disk):
+    """Keeps all who wait for a sync waiting until it is told to go on."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+
+    def sync(self, fd: int) -> None:
+        self.go_on.wait()
+        super().sync(fd)
+
+
+def test_a_task_that_gives_up_waiting_has_recorded(tmp_path: Path) -> None:
+    disk = _SlowDisk()
+
+    async def main(recorder: Recorder) -> str:
+        task = asyncio.create_task(recorder.emit_async("ops", "given_up"))
+        await asyncio.sleep(0)
+        task.cancel()
+        disk.go_on.set()
+        return await recorder.emit_async("ops", "waited")
+
+    with recorder_in(tmp_path, disk=disk) as recorder:
+        asyncio.run(main(recorder))
+
+    assert sorted(by_type(tmp_path)) == ["given_up", "waited"]
+
+
+def test_a_loop_that_ends_leaves_the_recorder_whole(tmp_path: Path) -> None:
+    """And the recorder does not keep the loop."""
+    disk = _SlowDisk()
+    loops = []
+
+    async def main(recorder: Recorder) -> None:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        recorder_task = asyncio.create_task(recorder.emit_async("ops", "late"))
+        await asyncio.sleep(0.01)
+        assert not recorder_task.done()
+
+    with recorder_in(tmp_path, disk=disk) as recorder:
+        asyncio.run(main(recorder))
+        disk.go_on.set()
+        assert asyncio.run(recorder.emit_async("ops", "next"))
+        gc.collect()
+        assert loops[0]() is None
+
+    assert sorted(by_type(tmp_path)) == ["late", "next"]
+
+
 class _StubbornDisk(Disk):
     """Refuses to write while `is_full`."""
 
@@ -540,6 +598,19 @@ def test_what_could_not_be_recorded_is_counted_and_the_count_recorded(tmp_path: 
     assert sum(gap.data["lost"] for gap in read_own(tmp_path, "writer.gap")) == 6
     (closed,) = read_own(tmp_path, "writer.close")
     assert closed.data["lost"] == 6
+
+
+def test_a_task_is_told_that_its_promise_cannot_be_kept(tmp_path: Path) -> None:
+    disk = _StubbornDisk()
+    with recorder_in(tmp_path, disk=disk) as recorder:
+        recorder.emit("ops", "before")
+        disk.is_full = True
+        with pytest.raises(StoreError, match="No space left"):
+            asyncio.run(recorder.emit_async("ops", "missing"))
+        disk.is_full = False
+
+    assert recorder.lost == 1
+    assert list(by_type(tmp_path)) == ["before"]
 
 
 def test_a_folder_that_cannot_be_made_is_counted_and_breaks_nothing(tmp_path: Path) -> None:
