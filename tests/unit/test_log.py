@@ -1,6 +1,7 @@
 """The handle behind `whence.open()`: lazy, honest about what it is given, and its own when forked."""
 
 import asyncio
+import grp
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ import pytest
 import whence
 from whence.ask.health import Health
 from whence.errors import FormatError, NotFoundError, PhraseError, StoreError
-from whence.log import Log
+from whence.log import Log, local_zone
 from whence.query import Query
 
 
@@ -325,6 +326,23 @@ def test_what_is_no_phrase_is_refused_with_examples(log: Log) -> None:
         log.moment("whenever")
 
 
+@pytest.mark.parametrize(
+    ("zone", "key"),
+    [
+        ("Europe/Berlin", "Europe/Berlin"),
+        (":America/New_York", "America/New_York"),
+        ("no/such-zone", None),
+        ("../../etc/passwd", None),
+    ],
+)
+def test_the_local_zone_is_the_one_that_clocks_show(
+    monkeypatch: pytest.MonkeyPatch, zone: str, key: str | None
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+
+    assert getattr(local_zone(), "key", None) == key
+
+
 # -- the rest of the questions -----------------------------------------------------------------------
 
 
@@ -353,6 +371,34 @@ def test_events_are_filtered_and_limited(log: Log) -> None:
     newest = log.events(Query(target="#task-1"), newest_first=True, limit=2)
 
     assert [event.data for event in newest] == [9, 7]
+
+
+def test_payloads_in_blobs_are_searched_too(log: Log) -> None:
+    event = log.emit("ops", "step", data={"text": "x" * 100_000 + "a needle"})
+    log.emit("ops", "step", data={"text": "x" * 100_000})
+
+    assert [found.id for found in log.find("A NEEDLE", ignore_case=True)] == [event]
+    assert [found.id for found in log.find("needle")] == [event]
+
+    for blob in (log.folder / "blobs").iterdir():
+        blob.write_bytes(b"changed")
+    assert list(log.find("needle")) == []
+    assert len(log.warnings) == 2
+    assert all("does not match its name" in warning for warning in log.warnings)
+
+
+def test_a_group_may_read_where_settings_say_so(tmp_path: Path) -> None:
+    group = grp.getgrgid(os.getgid()).gr_name
+    (tmp_path / "whence.toml").write_text(f'[journal]\ngroup = "{group}"\n')
+    with whence.open(tmp_path / ".whence") as log:
+        log.emit("ops", "step")
+        health = log.examine()
+
+    segment = next((log.folder / "journal").iterdir())
+    assert segment.stat().st_mode & 0o777 == 0o640
+    assert log.folder.stat().st_mode & 0o777 == 0o750
+    assert health.too_open == ()
+    assert health.settings_file == str(tmp_path / "whence.toml")
 
 
 def test_following_gives_what_comes(log: Log) -> None:

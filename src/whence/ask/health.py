@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from whence.draw.amounts import format_count
 from whence.errors import CorruptError, StoreError
 from whence.event import OWN
 from whence.index import Index, Problem, Row, Writer
@@ -138,17 +139,22 @@ def examine(
 def _complaints(health: Health) -> Iterator[str]:
     """What of this a person should know first."""
     ended = sum(writer.state == "ended" for writer in health.writers)
-    for number, what in (
-        (len(health.problems), "places in the journal are not events"),
-        (health.lost, "events were lost: their writers counted them, and no line holds them"),
-        (ended, "writers ended without closing: their programs crashed or were killed"),
-        (len(health.blobs.missing), "payloads are missing from blobs/"),
-        (len(health.blobs.broken), "payloads in blobs/ do not match their names"),
-        (len(health.blobs.orphans), "files in blobs/ belong to no event"),
-        (len(health.too_open), "files or folders can be read by others"),
+    blobs = health.blobs
+    for number, one, many in (
+        (
+            len(health.problems),
+            "place in the journal is not an event",
+            "places in the journal are not events",
+        ),
+        (health.lost, "event was lost", "events were lost"),
+        (ended, "writer ended without closing", "writers ended without closing"),
+        (len(blobs.missing), "payload is missing from blobs/", "payloads are missing from blobs/"),
+        (len(blobs.broken), "payload in blobs/ was changed", "payloads in blobs/ were changed"),
+        (len(blobs.orphans), "file in blobs/ has no event", "files in blobs/ have no event"),
+        (len(health.too_open), "file is open to others", "files are open to others"),
     ):
         if number:
-            yield f"{number:,} {what}"
+            yield format_count(number, one, many)
     if health.index is not None and health.index.is_private:
         yield "the folder does not take an index, so every command builds its own"
     if not health.redaction:

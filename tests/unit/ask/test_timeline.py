@@ -1,6 +1,7 @@
 """Timelines over real journals: what belongs to a story, in which order, and what is left out."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,29 @@ def test_a_trace_is_all_its_events(log: Log) -> None:
     assert ids(log.timeline(query=Query(trace=span.id))) == [span.id, inside]
 
 
+def test_a_trace_from_elsewhere_is_what_names_it(log: Log) -> None:
+    # As a program does that continues a trace of another one.
+    line = '{"id":"a","time":"2026-11-20T00:00:00.000000000Z","primitive":"ops","type":"step",'
+    tail = f'"trace":"elsewhere","w":"{"w" * 12}","n":1,"salt":"{"s" * 24}","data":{{"a":123456}}}}'
+    log.emit("ops", "step")
+    segment = next((log.folder / "journal").iterdir())
+    with segment.open("a") as file:
+        file.write(f"{line}{tail}\n")
+
+    assert ids(log.timeline("elsewhere")) == ["a"]
+    assert ids(log.timeline("elsewhere", query=Query(trace="b"))) == []
+    assert [node.id for node in log.causality("elsewhere").roots] == ["a"]
+
+
+def test_what_one_agent_did_is_not_what_another_did(log: Log) -> None:
+    create(log, "task")
+    claim = log.emit("ops", "claim_task", agent="haiku-1", target="task")
+
+    assert ids(log.timeline("zealot-1", agent="haiku-1")) == []
+    assert ids(log.timeline("haiku-1", target="task")) == [claim]
+    assert [node.id for node in log.causality("haiku-1").roots] == [claim]
+
+
 def test_nothing_named_is_everything_but_our_own(log: Log) -> None:
     made = [log.emit("ops", "step") for _ in range(3)]
 
@@ -163,21 +187,32 @@ def test_names_are_looked_up_before_they_filter(log: Log) -> None:
         log.timeline(target="task", agent="haiku-1")
 
 
+@pytest.fixture(scope="module")
+def logs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[tuple[Log, list[str]]]]:
+    """Logs of one event, of two, and so on, each with the ids of its events."""
+    with ExitStack() as stack:
+        made = []
+        for count in range(1, 8):
+            log = stack.enter_context(whence.open(tmp_path_factory.mktemp("log") / ".whence"))
+            steps = [log.emit("ops", "step", target="task", agent="a") for _ in range(count)]
+            made.append((log, steps))
+        yield made
+
+
 @given(
-    count=st.integers(0, 12), limit=st.integers(0, 12), newest=st.booleans(), is_story=st.booleans()
+    count=st.integers(0, 6), limit=st.integers(0, 8), newest=st.booleans(), is_story=st.booleans()
 )
 def test_a_limit_counts_what_it_leaves_out(
-    tmp_path_factory: pytest.TempPathFactory, count: int, limit: int, newest: bool, is_story: bool
+    logs: list[tuple[Log, list[str]]], count: int, limit: int, newest: bool, is_story: bool
 ) -> None:
-    with whence.open(tmp_path_factory.mktemp("log") / ".whence") as log:
-        made = [log.emit("ops", "step", target="task", agent="a") for _ in range(count + 1)]
-        timeline = log.timeline("task" if is_story else "a", limit=limit, newest=newest)
+    log, made = logs[count]
+    timeline = log.timeline("task" if is_story else "a", limit=limit, newest=newest)
 
-        wanted = made[max(len(made) - limit, 0) :] if newest else made[:limit]
-        assert ids(timeline) == wanted
-        assert timeline.more == len(made) - len(wanted)
-        assert timeline.more_is_exact
-        assert bool(timeline.rows) == bool(wanted)
+    wanted = made[max(len(made) - limit, 0) :] if newest else made[:limit]
+    assert ids(timeline) == wanted
+    assert timeline.more == len(made) - len(wanted)
+    assert timeline.more_is_exact
+    assert bool(timeline.rows) == bool(wanted)
 
 
 def test_what_is_left_out_is_counted_up_to_a_number(
@@ -242,6 +277,20 @@ def test_a_line_that_breaks_later_is_left_out_and_noted(log: Log) -> None:
     assert ids(timeline) == [second]
     assert len(log.warnings) == 1
     assert log.warnings[0].startswith("cannot read event")
+
+
+def test_a_broken_line_keeps_its_place_in_a_tree(log: Log) -> None:
+    first = create(log, "task", data="first")
+    second = log.emit("ops", "step", target="task", data="second", parent=first)
+    assert log.resolve(first).name == first
+    segment = next((log.folder / "journal").iterdir())
+    segment.write_bytes(segment.read_bytes().replace(b'"first"', b'"fi"rst'))
+
+    nodes = [node for _, node in log.causality("task").nodes()]
+
+    assert [node.id for node in nodes] == [first, second]
+    assert (nodes[0].event, nodes[0].text) == (None, "ops create_task (cannot be read)")
+    assert log.causality("task").as_json()["nodes"][0]["id"] == first
 
 
 def test_json_holds_subject_rows_and_what_is_left_out(log: Log) -> None:
