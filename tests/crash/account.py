@@ -23,6 +23,7 @@ class Found:
         """The payloads of our own housekeeping events of one type."""
         return [e.data for e in self.events if e.primitive == OWN and e.type == type]
 
+    @property
     def keys(self) -> list[str]:
         """The keys of the recorded events, in the order of reading."""
         return [event.data["key"] for event in self.events if event.primitive != OWN]
@@ -74,11 +75,11 @@ class Account:
     def missing(self, found: Found, promises: Iterable[str] = ("os", "wait", "disk")) -> set[str]:
         """What was acknowledged with one of these promises and is not there."""
         wanted = {key for key, promise in self.kept.items() if promise in promises}
-        return wanted.difference(found.keys())
+        return wanted.difference(found.keys)
 
     def check_honest(self, found: Found) -> None:
         """Nothing invented, nothing twice, each stream in its order."""
-        keys = found.keys()
+        keys = found.keys
         assert len(keys) == len(set(keys)), "an event is there twice"
         assert set(keys) <= self.attempted, "an event was invented"
         last: dict[str, int] = {}

@@ -50,7 +50,7 @@ def _cut(seed: int, folder: Path, *, syncs: bool = True, durability: str = "") -
 
     after = _read(left.power_cut(seed + 1), folder / "after")
     _check_honest(history, after)
-    assert set(found.keys()) <= set(after.keys())
+    assert set(found.keys) <= set(after.keys)
     return missing | history.account.missing(after, ["disk"])
 
 
