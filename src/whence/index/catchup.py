@@ -12,7 +12,6 @@ import json
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
-from operator import attrgetter
 from typing import NamedTuple
 
 from whence.event import OWN, Event, parse_time
@@ -59,24 +58,6 @@ class JournalChangedError(Exception):
         self.gone = gone
 
 
-class Columns(NamedTuple):
-    """A batch of events, column by column."""
-
-    id: tuple[str, ...]
-    time: tuple[str, ...]
-    primitive: tuple[str, ...]
-    type: tuple[str, ...]
-    status: tuple[str | None, ...]
-    agent: tuple[str | None, ...]
-    target: tuple[str | None, ...]
-    parent: tuple[str | None, ...]
-    trace: tuple[str | None, ...]
-    duration: tuple[int | None, ...]
-    links: tuple[tuple[str, ...], ...]
-    w: tuple[str, ...]
-
-
-_columns_of = attrgetter(*Columns._fields)
 _uuids = struct.Struct(">HI10s").iter_unpack
 
 
@@ -192,25 +173,24 @@ class Catcher:
         return len(events)
 
     def _store_events(self, segment: int, offsets: list[int], events: list[Event]) -> None:
-        columns = Columns(*zip(*map(_columns_of, events), strict=True))
-        times = self._read_times(columns.time)
-        kinds = list(
-            map(
-                self._kinds.__getitem__,
-                zip(columns.primitive, columns.type, columns.status, strict=True),
-            )
-        )
-        durations = _bounded(columns.duration)
         first, count = self._next, len(events)
         self._next = first + count
-        parents, roots = self._family.place(first, columns.id, columns.parent, columns.trace)
+        ids = [event.id for event in events]
+        times = self._read_times([event.time for event in events])
+        kind = self._kinds
+        kinds = [kind[event.primitive, event.type, event.status] for event in events]
+        durations = _bounded([event.duration for event in events])
+        parents, roots = self._family.place(
+            first, ids, [event.parent for event in events], [event.trace for event in events]
+        )
+        agent, target = self._agents, self._targets
         rows = zip(
             range(first, first + count),
             times,
-            self._pack_ids(first, columns.id, times),
+            self._pack_ids(first, ids, times),
             kinds,
-            map(self._agents.__getitem__, columns.agent),
-            map(self._targets.__getitem__, columns.target),
+            [agent[event.agent] for event in events],
+            [target[event.target] for event in events],
             parents,
             roots,
             durations,
@@ -220,17 +200,16 @@ class Catcher:
         )
         self._db.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
         self._tally.add(times, kinds, durations)
-        if any(columns.links):
-            for seq, links in enumerate(columns.links, first):
-                self._family.wait_for_links(seq, links)
-        for w, time in dict(zip(columns.w, times, strict=True)).items():
+        for seq, event in enumerate(events, first):
+            if event.links:
+                self._family.wait_for_links(seq, event.links)
+        for w, time in dict(zip([event.w for event in events], times, strict=True)).items():
             self._writers[w].last = time
-        if OWN in columns.primitive:
-            self._note_own(events, times)
+        self._note_own(events, times)
         if self._segment_is_new(segment):
-            self._note_first(segment, offsets[0], columns.id[0])
+            self._note_first(segment, offsets[0], ids[0])
 
-    def _read_times(self, texts: tuple[str, ...]) -> list[int]:
+    def _read_times(self, texts: list[str]) -> list[int]:
         seconds = self._seconds
         times = [seconds[text[:20]] + int(text[20:29]) for text in texts]
         if min(times) < INT_MIN or max(times) > INT_MAX:
@@ -239,7 +218,7 @@ class Catcher:
         return times
 
     def _pack_ids(
-        self, first: int, ids: tuple[str, ...], times: list[int]
+        self, first: int, ids: list[str], times: list[int]
     ) -> list[bytes] | list[bytes | str]:
         packed = _pack_uuids(ids)
         if packed is not None and packed[0] == [time // 1_000_000 for time in times]:
@@ -319,7 +298,7 @@ class _Seconds(dict[str, int]):
         return ns
 
 
-def _pack_uuids(ids: tuple[str, ...]) -> tuple[list[int], list[bytes]] | None:
+def _pack_uuids(ids: list[str]) -> tuple[list[int], list[bytes]] | None:
     """Split UUIDs into milliseconds and rests, all at once; None if any is no lower-case UUID."""
     text = "".join(ids)
     dashes = "-" * len(ids)
@@ -344,7 +323,7 @@ def _pack_uuids(ids: tuple[str, ...]) -> tuple[list[int], list[bytes]] | None:
     return ms, rests
 
 
-def _bounded(durations: tuple[int | None, ...]) -> list[int | None]:
+def _bounded(durations: list[int | None]) -> list[int | None]:
     """The durations as SQLite can keep them, in 64 bits."""
     return [
         duration if duration is None or INT_MIN <= duration <= INT_MAX else _clamp(duration)

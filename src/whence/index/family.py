@@ -39,8 +39,9 @@ class Family:
         self._first = first
         self._has_indexes = has_indexes
         # Recent ids, in two generations, so that old ones can be dropped all at once.
-        self._young: dict[str, int] = {}
-        self._old: dict[str, int] = {}
+        # Looked up with None too, which is no one's id.
+        self._young: dict[str | None, int] = {}
+        self._old: dict[str | None, int] = {}
         # For each event from `first` on, what it leads to; 0 for the end of a path.
         self._ways = array("I")
         # For each event from `first` on, whether others have it as their root.
@@ -50,53 +51,49 @@ class Family:
     def place(
         self,
         first: int,
-        ids: tuple[str, ...],
-        parents: tuple[str | None, ...],
-        traces: tuple[str | None, ...],
+        ids: list[str],
+        parents: list[str | None],
+        traces: list[str | None],
     ) -> tuple[list[int | None], list[int | None]]:
         """Take in a batch, numbered from `first` on; return its parents and its roots."""
         self._young.update(zip(ids, range(first, first + len(ids)), strict=True))
-        young, old, wait = self._young.get, self._old.get, self._waiting.append
-        found: list[int | None] = []
-        put = found.append
-        way = self._ways.append
-        for seq, (own, parent, trace) in enumerate(zip(ids, parents, traces, strict=True), first):
-            up = None
-            if parent is not None:
-                up = young(parent) or old(parent)
-                if up is None:
-                    wait((parent, PARENT if trace is not None else PARENT_AND_ROOT, seq))
-            put(up)
-            if trace is not None and trace != parent:
-                up = None
-                if trace != own:
-                    up = young(trace) or old(trace)
-                    if up is None:
-                        wait((trace, TRACE, seq))
-            elif trace is not None and up is None:
-                wait((trace, TRACE, seq))
-            way(up if up is not None and up != seq else 0)
+        found = list(map(self._young.get, parents))
+        named = list(map(self._young.get, traces))
+        for at, (parent, trace) in enumerate(zip(parents, traces, strict=True)):
+            if parent is not None and found[at] is None:
+                role = PARENT_AND_ROOT if trace is None else PARENT
+                found[at] = self._recall(parent, role, first + at)
+            if trace is not None and named[at] is None:
+                named[at] = self._recall(trace, TRACE, first + at)
+        ups = [
+            up if trace is None else root
+            for up, root, trace in zip(found, named, traces, strict=True)
+        ]
+        self._ways.extend(
+            [0 if up is None or up == seq else up for seq, up in enumerate(ups, first)]
+        )
         self._has_members.extend(bytes(len(ids)))
-        return found, self._roots(first, first + len(ids))
+        return found, self._roots(first)
 
-    def _roots(self, first: int, end: int) -> list[int | None]:
+    def _recall(self, name: str, role: int, seq: int) -> int | None:
+        """Look among the older ids; what is not there has to wait."""
+        found = self._old.get(name)
+        if found is None:
+            self._waiting.append((name, role, seq))
+        return found
+
+    def _roots(self, first: int) -> list[int | None]:
+        """The ends of the paths from the events of a batch; None where that is itself."""
         ways, base, members = self._ways, self._first, self._has_members
-        roots: list[int | None] = []
-        put = roots.append
-        for seq in range(first, end):
-            root = ways[seq - base]
-            if not root:
-                put(None)
-                continue
-            if root < base or ways[root - base]:
-                root = self._end(seq)
-                if not root or root == seq:
-                    put(None)
-                    continue
+        batch = ways[first - base :]
+        for at, way in enumerate(batch):
+            if way and (way < base or ways[way - base]):
+                end = self._end(first + at)
+                batch[at] = 0 if end == first + at else end
+        for root in set(batch):
             if root >= base:
                 members[root - base] = 1
-            put(root)
-        return roots
+        return [root or None for root in batch]
 
     def _end(self, seq: int) -> int:
         """Follow the path from `seq` to its end, and let all on it lead there directly."""

@@ -100,7 +100,7 @@ class Sketch:
     def encode(self) -> bytes:
         """Write the sketch in few bytes; a single duration is just itself."""
         if self.count <= 1:
-            return _varints([_zigzag(self.low)] if self.count else [])
+            return _varints([_zigzag(self.low)]) if self.count else b""
         numbers = [_zigzag(self.low), self.high - self.low, _zigzag(self.total)]
         before = 0
         for number in sorted(self.bins):
