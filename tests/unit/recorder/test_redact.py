@@ -110,7 +110,7 @@ def test_what_has_the_shape_of_a_token_never_stays(pieces: list[str], joint: str
     text = joint.join(pieces)
     clean = Redactor().redact(text)
 
-    assert [match[0] for p in PATTERNS for match in p.finditer(text) if match[0] in clean] == []
+    assert [pattern.pattern for pattern in PATTERNS if pattern.search(clean)] == []
 
 
 @given(st.text())
