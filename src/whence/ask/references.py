@@ -4,7 +4,6 @@ Exact names come first, then ids, then parts of ids. What is ambiguous is refuse
 candidates, and what is unknown with names that look like it; nothing is guessed.
 """
 
-import difflib
 import heapq
 from collections.abc import Iterable
 from itertools import islice
@@ -143,6 +142,9 @@ def find_near(text: str, names: Iterable[str]) -> list[str]:
 
     Names that share no pair of neighbouring letters with it are not looked at closely.
     """
+    # Loaded here, for most references are found.
+    import difflib
+
     wanted = text[:_NAME_CHARACTERS_MAX].lower()
     pairs = _pairs(wanted)
     shared = (
