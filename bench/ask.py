@@ -61,7 +61,7 @@ def make_questions(
     last = Query()
     return {
         "timeline": (
-            each(lambda row: log.timeline(target=row.target, limit=20), some),
+            each(lambda row: [*log.timeline(target=row.target, limit=20).rows], some),
             each(lambda row: [*index.find(Query(target=row.target), newest_first=True, limit=20)],
                  some),
         ),
@@ -70,7 +70,7 @@ def make_questions(
             each(lambda _: [*index.find(last, newest_first=True, limit=100)], some),
         ),
         "id": (
-            each(lambda row: log.timeline(row.id, limit=1), some),
+            each(lambda row: [*log.timeline(row.id, limit=1).rows], some),
             each(lambda row: index.by_id(row.id), some),
         ),
         "hour": (

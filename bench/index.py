@@ -11,7 +11,16 @@ from pathlib import Path
 
 import whence
 from bench.load import Load
-from bench.measure import FOLDER, Benchmark, Finding, Plan, interleave, median_of, scratch
+from bench.measure import (
+    FOLDER,
+    Benchmark,
+    Finding,
+    Plan,
+    interleave,
+    median_of,
+    median_ratio,
+    scratch,
+)
 from whence.testing import journals
 
 MILLION = 1_000_000
@@ -50,7 +59,9 @@ def run(plan: Plan) -> Iterator[Finding]:
     )
     ours, seed = loads["whence"], loads["seed"]
     size = f"{plan.events:,} events"
-    yield Finding("index.rate", median_of(ours, _rate), _events(ours), _events(seed), f"at {size}")
+    ratio = median_ratio([*map(_rate, ours)], [*map(_rate, seed)])
+    note = f"at {size}; {ratio:.2f}× the seed's"
+    yield Finding("index.rate", median_of(ours, _rate), _events(ours), _events(seed), note)
     yield Finding(
         "index.bytes",
         median_of(ours, _bytes),
