@@ -10,11 +10,20 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
+import msgspec
+
 from whence.event import OWN, Event
 from whence.index.database import BrokenError
 from whence.index.family import find_id, find_ids, stored_end
 from whence.index.names import Kind, Names, read_kinds
-from whence.index.rollups import Summary, read_rollups
+from whence.index.rollups import (
+    Summary,
+    count_kinds,
+    minute_of,
+    minute_start,
+    minutes_with,
+    read_rollups,
+)
 from whence.index.schema import (
     ID,
     INT_MAX,
@@ -34,6 +43,9 @@ _COLUMNS = (
     " e.segment, e.offset"
 )
 _HEX = frozenset("0123456789abcdef")
+_RARE = 100
+"""Kinds are rare if this many times their events are still fewer than all."""
+
 _UUID_DASHES = (8, 13, 18, 23)
 
 
@@ -77,6 +89,8 @@ class Lookup:
         self._kinds: dict[int, Kind] = {}
         # The filter of the query last asked, so that its next page need not gather again.
         self._filters: dict[Query, Filter | None] = {}
+        # How many events there are of each kind; None until somebody needs it.
+        self._counts: dict[int, int] | None = None
         self._agents = Names(db, "agents")
         self._targets = Names(db, "targets")
         self._segments = Names(db, "segments")
@@ -88,6 +102,7 @@ class Lookup:
             self._version = version
             self._kinds = read_kinds(self._db)
             self._filters.clear()
+            self._counts = None
 
     def forget(self) -> None:
         """Have the next `refresh` read again, after a catch-up through this very connection."""
@@ -100,6 +115,13 @@ class Lookup:
         wanted = self.filter(query)
         if wanted is None:
             return []
+        if wanted.time == "time" and self._is_rare(query):
+            return self._rare_page(query, newest_first=newest_first, size=size, after=after)
+        return self._page(wanted, newest_first=newest_first, size=size, after=after)
+
+    def _page(
+        self, wanted: Filter, *, newest_first: bool, size: int, after: tuple[int, int] | None
+    ) -> list[Row]:
         where, values = wanted.where, list(wanted.values)
         if after is not None:
             sign = "<" if newest_first else ">"
@@ -112,6 +134,42 @@ class Lookup:
             f"SELECT {_COLUMNS} FROM entries e WHERE {where} ORDER BY {order} LIMIT ?",
             (*values, size),
         )
+
+    def _is_rare(self, query: Query) -> bool:
+        """Whether so few events are of the kinds wanted that looking for them by time is slow."""
+        kinds = self.kinds_of(query)
+        if len(kinds) == len(self._kinds):
+            return False
+        if self._counts is None:
+            self._counts = count_kinds(self._db)
+        found = sum(self._counts.get(kind, 0) for kind in kinds)
+        return found * _RARE < sum(self._counts.values())
+
+    def _rare_page(
+        self, query: Query, *, newest_first: bool, size: int, after: tuple[int, int] | None
+    ) -> list[Row]:
+        """As `page`, reading only the minutes in which the roll-ups count such an event."""
+        since = INT_MIN if query.since is None else query.since
+        until = INT_MAX + 1 if query.until is None else query.until
+        first = minute_of(since if after is None or newest_first else max(since, after[0]))
+        last = minute_of(until if after is None or not newest_first else min(until, after[0]))
+        minutes = minutes_with(
+            self._db, self.kinds_of(query), first, last + 1, newest_first=newest_first
+        )
+        rows: list[Row] = []
+        for minute in minutes:
+            part = msgspec.structs.replace(
+                query,
+                since=max(since, minute_start(minute)),
+                until=min(until, minute_start(minute + 1)),
+            )
+            wanted = self._make_filter(part)
+            if wanted is not None:
+                left = size - len(rows)
+                rows += self._page(wanted, newest_first=newest_first, size=left, after=after)
+            if len(rows) == size:
+                break
+        return rows
 
     def filter(self, query: Query) -> Filter | None:
         """Turn a query into SQL; None where nothing can match."""
@@ -347,9 +405,9 @@ class Lookup:
             )
         ]
 
-    def rollups(self, low: int, high: int) -> Summary:
-        """The stored roll-ups of the minutes [low, high), added up by kind."""
-        return read_rollups(self._db, low, high)
+    def rollups(self, query: Query, low: int, high: int) -> Summary:
+        """The stored roll-ups of the minutes [low, high), for the kinds that a query lets through."""
+        return read_rollups(self._db, self.kinds_of(query), low, high)
 
     def cells(self, wanted: Filter) -> Iterator[tuple[int, int | None]]:
         """Kind and duration of each entry that matches, in no order."""

@@ -1,17 +1,20 @@
-"""Counts and durations by minute, hour and day for each kind of event, kept at catch-up.
+"""Counts and durations by minute, hour, day and season for each kind of event, kept at catch-up.
 
-Statistics over any stretch of time then add up few rows: whole days, the hours beside them, the
-minutes beside those. What is left at both ends, less than a minute, is counted from the entries.
+Statistics over any stretch of time then add up few rows: whole seasons of 64 days, the days beside
+them, the hours beside those, and the minutes. What is left at both ends, less than a minute, is
+counted from the entries. The minutes also tell where a rare kind is to be found.
 """
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from heapq import merge
+from itertools import groupby
 
 from whence.index.sketch import Sketch, bin_of
 
 _MINUTE_NS = 60_000_000_000
-_PER_LEVEL = (1, 60, 1440)
+_PER_LEVEL = (1, 60, 1440, 64 * 1440)
 """How many minutes a slot of each level holds."""
 
 _KIND_BITS = 32
@@ -76,15 +79,19 @@ def _coarser(cell: int, minutes: int) -> int:
 def _store_level(
     db: sqlite3.Connection, level: int, counts: dict[int, int], sketches: dict[int, Sketch]
 ) -> None:
-    find = "SELECT count, durations FROM rollups WHERE level = ? AND slot = ? AND kind = ?"
-    last = db.execute("SELECT max(slot) FROM rollups WHERE level = ?", (level,)).fetchone()[0]
+    find = "SELECT count, durations FROM rollups WHERE kind = ? AND level = ? AND slot = ?"
+    newest = "SELECT max(slot) FROM rollups WHERE kind = ? AND level = ?"
+    last = {
+        kind: db.execute(newest, (kind, level)).fetchone()[0]
+        for kind in {cell & _KIND_MASK for cell in counts}
+    }
     rows = []
     for cell, count in counts.items():
         slot, kind = cell >> _KIND_BITS, cell & _KIND_MASK
         sketch = sketches.get(cell)
         # Most events are newer than all before, so there is nothing to add to.
-        is_known = last is not None and slot <= last
-        before = db.execute(find, (level, slot, kind)).fetchone() if is_known else None
+        is_known = last[kind] is not None and slot <= last[kind]
+        before = db.execute(find, (kind, level, slot)).fetchone() if is_known else None
         if before is not None:
             count += before[0]
             if before[1] is not None:
@@ -92,7 +99,7 @@ def _store_level(
                 if sketch is not None:
                     merged.merge(sketch)
                 sketch = merged
-        rows.append((level, slot, kind, count, sketch.encode() if sketch is not None else None))
+        rows.append((kind, level, slot, count, sketch.encode() if sketch is not None else None))
     rows.sort()
     db.executemany("INSERT OR REPLACE INTO rollups VALUES (?, ?, ?, ?, ?)", rows)
 
@@ -102,6 +109,11 @@ def split_window(since: int | None, until: int | None) -> tuple[int, int] | None
     low = -(2**62) if since is None else -(-since // _MINUTE_NS)
     high = 2**62 if until is None else until // _MINUTE_NS
     return (low, high) if low < high else None
+
+
+def minute_of(time_ns: int) -> int:
+    """The minute that a time falls into, as minutes since 1970."""
+    return time_ns // _MINUTE_NS
 
 
 def minute_start(minute: int) -> int:
@@ -123,14 +135,39 @@ def plan_levels(low: int, high: int) -> list[tuple[int, int, int]]:
     return spans
 
 
-def read_rollups(db: sqlite3.Connection, low: int, high: int) -> Summary:
-    """Add up the stored roll-ups of the minutes [low, high)."""
+def read_rollups(db: sqlite3.Connection, kinds: Iterable[int], low: int, high: int) -> Summary:
+    """Add up the stored roll-ups of these kinds over the minutes [low, high)."""
     total: dict[int, tuple[int, Sketch]] = {}
-    find = "SELECT kind, count, durations FROM rollups WHERE level = ? AND slot >= ? AND slot < ?"
-    for level, first, end in plan_levels(low, high):
-        for kind, count, durations in db.execute(find, (level, first, end)):
-            add_summary(total, kind, count, Sketch.decode(durations) if durations else None)
+    find = (
+        "SELECT count, durations FROM rollups"
+        " WHERE kind = ? AND level = ? AND slot >= ? AND slot < ?"
+    )
+    spans = plan_levels(low, high)
+    for kind in kinds:
+        for span in spans:
+            for count, durations in db.execute(find, (kind, *span)):
+                add_summary(total, kind, count, Sketch.decode(durations) if durations else None)
     return total
+
+
+def count_kinds(db: sqlite3.Connection) -> dict[int, int]:
+    """How many events of each kind there are in all."""
+    find = "SELECT kind, sum(count) FROM rollups WHERE level = ? GROUP BY kind"
+    return dict(db.execute(find, (len(_PER_LEVEL) - 1,)).fetchall())
+
+
+def minutes_with(
+    db: sqlite3.Connection, kinds: list[int], low: int, high: int, *, newest_first: bool
+) -> Iterator[int]:
+    """The minutes of [low, high) in which there are events of these kinds, in order."""
+    way = "DESC" if newest_first else "ASC"
+    find = (
+        f"SELECT slot FROM rollups WHERE kind = ? AND level = 0 AND slot >= ? AND slot < ?"
+        f" ORDER BY slot {way}"
+    )
+    slots = [(slot for (slot,) in db.execute(find, (kind, low, high))) for kind in kinds]
+    for slot, _ in groupby(merge(*slots, reverse=newest_first)):
+        yield slot
 
 
 def summarise(rows: Iterable[tuple[int, int | None]]) -> Summary:

@@ -60,8 +60,8 @@ CREATE TABLE missing (
 CREATE INDEX missing_by_seq ON missing (seq);
 CREATE TABLE moved (seq INTEGER PRIMARY KEY);
 CREATE TABLE rollups (
-  level INTEGER, slot INTEGER, kind INTEGER, count INTEGER NOT NULL, durations BLOB,
-  PRIMARY KEY (level, slot, kind)) WITHOUT ROWID;
+  kind INTEGER, level INTEGER, slot INTEGER, count INTEGER NOT NULL, durations BLOB,
+  PRIMARY KEY (kind, level, slot)) WITHOUT ROWID;
 """
 
 

@@ -7,7 +7,7 @@ does not matter in which order or in which pieces they came. Pure.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from whence.errors import CorruptError
 
@@ -111,7 +111,7 @@ class Sketch:
     @classmethod
     def decode(cls, data: bytes) -> "Sketch":
         """Read what `encode` wrote; CorruptError for bytes that it cannot have written."""
-        numbers = list(_read_varints(data))
+        numbers = _read_varints(data)
         sketch = cls()
         if not numbers:
             return sketch
@@ -150,13 +150,19 @@ def _varints(numbers: list[int]) -> bytes:
     return bytes(out)
 
 
-def _read_varints(data: bytes) -> Iterator[int]:
+def _read_varints(data: bytes) -> list[int]:
+    if data.isascii():
+        # Every number fits into its byte.
+        return list(data)
+    numbers: list[int] = []
     value = shift = 0
     for byte in data:
-        value |= (byte & 0x7F) << shift
-        shift += 7
         if byte < 0x80:
-            yield value
+            numbers.append(byte << shift | value)
             value = shift = 0
+        else:
+            value |= (byte & 0x7F) << shift
+            shift += 7
     if shift:
         raise CorruptError("sketch ends inside a number")
+    return numbers

@@ -49,12 +49,8 @@ def statistics(lookup: Lookup, query: Query) -> list[Statistic]:
     if whole is None or any(name is not None for name in named):
         return _group(lookup, _from_entries(lookup, query))
     low, high = whole
-    total: Summary = {}
-    wanted = set(lookup.kinds_of(query))
     try:
-        for kind, (count, durations) in lookup.rollups(low, high).items():
-            if kind in wanted:
-                add_summary(total, kind, count, durations)
+        total = lookup.rollups(query, low, high)
     except CorruptError as error:
         raise BrokenError(str(error)) from error
     edges = []

@@ -42,7 +42,7 @@ from whence.index.statistics import Statistic, statistics
 from whence.journal.reader import Reader
 from whence.query import Query
 
-_SMALL_PAGE, _LARGE_PAGE = 256, 4096
+_SMALL_PAGE, _LARGE_PAGE = 1000, 5000
 _TURN_MS = 250
 _ATTEMPTS = 4
 
