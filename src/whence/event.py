@@ -118,7 +118,8 @@ def format_time(ns: int) -> str:
 @lru_cache(maxsize=4096)
 def _parse_second(text: str) -> int:
     try:
-        return int(datetime.strptime(text + "+0000", "%Y-%m-%dT%H:%M:%S.%z").timestamp())
+        # Takes more forms than ours, but the caller writes the second again and compares.
+        return int(datetime.fromisoformat(f"{text[:-1]}+00:00").timestamp())
     except ValueError as error:
         raise ValueError(f"time starts with {text!r}, which no calendar has") from error
 

@@ -5,7 +5,6 @@ Read when used, never at import. A log's folder is, in this order: the path give
 """
 
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -87,6 +86,9 @@ def load(folder: Path) -> Settings:
 
 def read_file(file: Path) -> Settings:
     """Read one `whence.toml`; ValueError says what in it is wrong."""
+    # Where there is no file, which is most often, nobody pays for its parser.
+    import tomllib
+
     try:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
