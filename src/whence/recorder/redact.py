@@ -73,7 +73,7 @@ _BARE = re.compile(
 # What follows a token without a break is taken with it: no half of one ever stays.
 _REST = re.compile(r"[\w-]+", re.ASCII)
 _DIGIT = re.compile("[0-9]")
-_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?%?")
+_NUMBER = re.compile(r"[+-]?\d{1,7}(?:\.\d{1,9})?%?", re.ASCII)
 
 
 class Redactor:
