@@ -7,8 +7,8 @@ from pathlib import Path
 
 from whence.cli.options import Where, shorten, verb
 from whence.cli.screen import Screen, flush
-from whence.cli.stage.cast import Cast, killed
-from whence.cli.stage.story import AGENTS, BLOCKED, CHANNEL, TASK
+from whence.cli.stage.cast import Cast
+from whence.cli.stage.story import AGENTS, BLOCKED, CHANNEL, KILLED, TASK
 from whence.errors import ConflictError
 from whence.settings import FOLDER_NAME
 
@@ -16,6 +16,7 @@ _TOUR = (
     ("What happened to the task?", ("whence", TASK)),
     ("What did one agent do?", ("whence", "--agent", BLOCKED, "--since", "last wake", "--precise")),
     ("What led to the task, and what came of it?", ("whence", "--causality", TASK)),
+    (f"Is the work of {KILLED}, which was killed, all there?", ("whence", "--agent", KILLED)),
     ("Where was stripe mentioned?", ("whence", "find", "stripe")),
     (
         "Who did how much? Any other question is SQL.",
@@ -31,7 +32,7 @@ _NEXT = (
     "whence task-sub1                      the subtask that was blocked",
     f"whence --channel {CHANNEL}             what was said, and what for",
     "whence tail -f                        watch a journal while it is written",
-    "grep -a stripe .whence/journal/*      it is text: no tool of ours is needed to read it",
+    "grep -a stripe .whence/journal/*      plain text, for any tool",
 )
 
 
@@ -50,13 +51,12 @@ def command(where: Where) -> None:
     began = time.monotonic()
     with Cast(folder) as cast:
         moves = cast.play()
-    names = ", ".join(AGENTS[1:-1]) + f" and {AGENTS[-1]}"
-    victim = killed()[0]
     screen.show(
         [
             screen.paint(f"A story of {moves} moves was recorded just now.", "title"),
-            f"A human asked for payments; {names} built them, each in a process of its own.",
-            f"{victim} was killed with SIGKILL after its last event; it is all there, as you will see.",
+            f"A human asked for payments, and {len(AGENTS) - 1} agents built them,",
+            "each in a process of its own, all into one journal.",
+            f"{KILLED} was killed with SIGKILL after its last event; it is all there.",
         ]
     )
     for question, words in _TOUR:

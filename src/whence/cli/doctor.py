@@ -117,12 +117,12 @@ def _draw_writers(health: "Health", screen: Screen) -> Iterator[str]:
     yield ""
     yield screen.paint("Writers that have not closed", "title")
     columns = [
-        Column(title="writer"),
+        Column(title="writer", shrinks=False),
         Column(title="program"),
         Column(title="pid", align="right"),
-        Column(title="last event"),
+        Column(title="last event", shrinks=False),
         Column(title="lost", align="right"),
-        Column(title="state"),
+        Column(title="state", shrinks=False),
     ]
     shown = told[-_LISTED_MAX:]
     lines = table(

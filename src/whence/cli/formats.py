@@ -13,7 +13,7 @@ import msgspec
 
 from whence.ask.timeline import TimelineRow
 from whence.draw.cells import fit, printable
-from whence.event import NO_PAYLOAD, Event, format_time
+from whence.event import Event, format_time
 from whence.query import Query, event_as_json
 
 # What JSON may hold as it is, but a terminal should not see: C1 controls, marks of direction, line
@@ -44,10 +44,11 @@ def format_event(event: Event, **more: Any) -> str:
 
     The payload is not decoded: it comes out digit for digit as it was recorded.
     """
-    raw = bytes(event.payload)
-    keys = event_as_json(msgspec.structs.replace(event, payload=NO_PAYLOAD)) | more
-    text = dump(keys)
-    return text[:-1] + f',"data":{_escape(raw.decode())}}}' if raw else text
+    if event.payload:
+        text = _escape(msgspec.json.encode(event).decode())
+    else:
+        text = dump(event_as_json(event))
+    return f"{text[:-1]},{dump(more)[1:]}" if more else text
 
 
 def dump(value: Any) -> str:

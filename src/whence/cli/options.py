@@ -85,7 +85,8 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         """Open a log in which something is recorded; StoreError says what would make one."""
         log = self.open()
         if not log.exists():
-            log.catch_up()
+            with log:
+                log.catch_up()
             ways = (f"  {way}" for way in WAYS_TO_RECORD)
             raise StoreError("\n".join([self._missing(log.folder), "to begin:", *ways]))
         return log
@@ -93,7 +94,11 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
     def look(self) -> "Log":
         """Open a log in which something is recorded, and bring its index up to date."""
         log = self.open_journal()
-        log.catch_up(progress_bar("indexing", self.screen))
+        try:
+            log.catch_up(progress_bar("indexing", self.screen))
+        except BaseException:
+            log.close()
+            raise
         return log
 
     @staticmethod

@@ -94,13 +94,14 @@ def _show_timeline(
 ) -> None:
     from whence.cli.timelines import draw_timeline
 
-    log = where.look()
-    query = filters.query(log, where.screen)
-    timeline = log.timeline(ref, query=query, limit=number)
-    where.screen.show(draw_timeline(timeline, query, where.screen, output=output, reverse=reverse))
-    if not timeline.rows:
-        where.screen.note("nothing found")
-    where.remark(log, more=timeline.more, is_exact=timeline.more_is_exact)
+    screen = where.screen
+    with where.look() as log:
+        query = filters.query(log, screen)
+        timeline = log.timeline(ref, query=query, limit=number)
+        screen.show(draw_timeline(timeline, query, screen, output=output, reverse=reverse))
+        if not timeline.rows:
+            screen.note("nothing found")
+        where.remark(log, more=timeline.more, is_exact=timeline.more_is_exact)
 
 
 def _show_newest(where: Where, output: str, reverse: bool) -> None:

@@ -56,8 +56,3 @@ class Cast:
         if not event_id:
             raise StoreError(f"the process of {cue.move.agent} ended before its turn")
         return event_id
-
-
-def killed() -> list[str]:
-    """The agents whose processes the story kills."""
-    return [move.agent for move in PLOT if move.is_last]

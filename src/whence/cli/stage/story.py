@@ -54,9 +54,7 @@ def decode_cue(line: str) -> Cue:
 AGENTS = ("human", "zealot-1", "haiku-1", "haiku-2", "haiku-3")
 
 TASK = "task-abc123"
-BLOCKED_TASK = "task-sub1"
 CHANNEL = "payments"
-LEADER = "zealot-1"
 BLOCKED = "haiku-1"
 KILLED = "haiku-3"
 
@@ -119,7 +117,7 @@ PLOT = (
         data={"result": "refund page written"},
     ),
     Move(
-        agent="haiku-3", does="ops.complete_task", target="task-sub3", because="claim3",
+        agent=KILLED, does="ops.complete_task", target="task-sub3", because="claim3",
         data={"result": "tax on every invoice"}, is_last=True,
     ),
     Move(
