@@ -42,6 +42,8 @@ SPAN_KINDS = tuple(
 _FIRST_NS = 1_790_000_000_000_000_000
 _WORDS = "deploy retry payment gateway timeout review merged blocked waiting handover".split()
 _MS_NS = 1_000_000
+_PAUSE_NS = 20 * _MS_NS
+"""At most so long after an event the next of its tree follows."""
 
 
 class _Draft(NamedTuple):
@@ -64,7 +66,7 @@ def write_synthetic(
 ) -> None:
     """Write `events` lines, and the first and last of each writer, into `folder`/journal.
 
-    They are spread evenly over `days`; a segment ends with its day, or at `segment_bytes`.
+    The trees are spread evenly over `days`, each of them a burst; a segment ends with its day, or at `segment_bytes`.
     """
     journal = folder / "journal"
     journal.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -105,15 +107,17 @@ def _lines(events: int, rng: random.Random, writers: int, step: int) -> Iterator
         size = min(100 if rng.random() < 0.002 else rng.randrange(1, 10), events - made)
         writer = rng.randrange(writers)
         drafts = []
+        moment = now
         for place in range(size):
-            now += rng.randrange(1, 2 * step)
-            drafts.append(_Draft(now, _make_id(now, rng), place, rng.random() < 0.3))
+            moment += rng.randrange(1, min(2 * step, _PAUSE_NS))
+            drafts.append(_Draft(moment, _make_id(moment, rng), place, rng.random() < 0.3))
         order = sorted(range(size), key=lambda at: drafts[at].is_span * (2 * size - at))
         for at in order:
             draft = drafts[at]
             yield draft.time, _line(draft, drafts, rng, names[writer], counts[writer], targets)
             counts[writer] += 1
         made += size
+        now += rng.randrange(1, 2 * step * size)
     for name, count in zip(names, counts, strict=True):
         now += 1_000
         yield now, _own_line("writer.close", f'{{"last":{count}}}', now, rng, name, count)
