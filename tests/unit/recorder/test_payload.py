@@ -316,6 +316,30 @@ def test_secrets_are_found_inside_everything(data: Any, encoded: Any) -> None:
     assert all("redacted" in words for words in marks.values())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        TOKEN,
+        f"a long sentence with {TOKEN} in it",
+        "Bearer abc-12",
+        "these words, then pwd='a b'",
+        "PASSWORD=hunter2",
+        "X-Api-Key: abcd",
+        "ftp://bob:pw@x",
+    ],
+)
+def test_a_secret_is_found_in_texts_below_keys_that_are_known_to_be_harmless(text: str) -> None:
+    made = Payloads()
+    made.encode({"x": "", "y": {"x": ""}, "z": [""]})
+    clean = Redactor().redact(text)
+
+    assert clean != text
+    assert decode(made.encode({"x": text})) == {"x": clean, MARKS: {"/x": "redacted"}}
+    assert decode(made.encode({"y": {"x": text}}))["y"] == {"x": clean}
+    assert decode(made.encode({"z": [text]}))["z"] == [clean]
+    assert decode(made.encode([text]))["value"] == [clean]
+
+
 @pytest.mark.parametrize("value", [5, 0.5, True, None, ""])
 def test_numbers_and_what_is_empty_stay_beside_a_key_that_names_a_secret(value: Any) -> None:
     assert encode({"token_count": value}) == {"token_count": value}

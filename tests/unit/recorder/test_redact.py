@@ -189,6 +189,7 @@ def test_what_is_no_secret_stays_and_is_the_same_object(text: str) -> None:
         ),
         ("X-Api-Key: abcdefgh", "X-Api-Key: [redacted]"),
         ("curl -uadmin:abc -v x.test", "curl -uadmin:[redacted] -v x.test"),
+        (f"curl -u {'u' * 60}:pw1 x.test", f"curl -u {'u' * 60}:[redacted] x.test"),
         ("token='unclosed text", "token='[redacted]"),
     ],
 )
