@@ -19,6 +19,8 @@ def main() -> int:
     gc.set_threshold(_ALLOCATIONS)
     try:
         return _run()
+    except KeyboardInterrupt:
+        return 130
     finally:
         gc.freeze()
 
