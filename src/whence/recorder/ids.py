@@ -29,7 +29,8 @@ class IdMaker:
     def __init__(self, random: Callable[[int], bytes]) -> None:
         self._random = random
         # The lock guards the stamp, which may never go back, and the replacing of `_tails`.
-        self._lock = threading.Lock()
+        # Re-entrant: a handler or finalizer that interrupts its holder may record too.
+        self._lock = threading.RLock()
         self._stamp = "00000000-0000-7"
         self._stamp_ends_ns = 0
         # 40 random bits of the 42, in whole blocks, so that no process lives to see it wrap.
@@ -56,7 +57,10 @@ class IdMaker:
     def _refill(self) -> str:
         with self._lock:
             if not self._tails:
-                self._tails = self._make_block()
+                block = self._make_block()
+                # A handler that recorded meanwhile left a later block, and ids may not go back.
+                if not self._tails:
+                    self._tails = block
             return self._tails.pop()
 
     def _make_block(self) -> list[str]:

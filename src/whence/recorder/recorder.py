@@ -242,8 +242,12 @@ class Recorder:
     def __del__(self) -> None:
         # Dropped without a word it would look like a crash, and keep its descriptor.
         writer = getattr(self, "_writer", None)
-        if writer is not None:
-            writer.close()
+        try:
+            if writer is not None:
+                writer.close()
+        except BaseException:  # noqa: BLE001
+            # Python would only print it: nobody can be told from here.
+            pass
 
     def after_fork(self) -> None:
         """Begin anew in a forked child: the parent's queue, counts and descriptors are not ours."""

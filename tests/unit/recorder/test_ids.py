@@ -135,6 +135,27 @@ def test_an_id_made_after_another_returned_is_greater_in_any_thread() -> None:
     assert all(before < after for mine in made for before, after in pairwise(mine))
 
 
+def test_ids_grow_also_when_a_handler_makes_some_while_a_block_is_made() -> None:
+    """A signal handler or finalizer may record wherever Python calls something."""
+    made: list[str] = []
+    asked = 0
+
+    def random(size: int) -> bytes:
+        nonlocal asked
+        asked += 1
+        if asked == 4:
+            made.extend(maker.make(NOW_NS) for _ in range(3))
+        return bytes(size)
+
+    maker = IdMaker(random)
+    for _ in range(1_000):
+        text = maker.make(NOW_NS)
+        made.append(text)
+
+    assert asked > 4
+    assert all(before < after for before, after in pairwise(made))
+
+
 def test_processes_make_different_ids() -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         parts = pool.map(make_many, [3_000] * 4)
