@@ -5,9 +5,6 @@ bytes are an event: they decode, and encoding the result again gives the same by
 key, second key, other order or other escape can slip in.
 """
 
-import base64
-import hashlib
-import hmac
 import re
 from typing import NamedTuple
 
@@ -213,7 +210,11 @@ def _before(raw: bytes, problem: str) -> Piece:
 
 def commitment(salt: str, payload: bytes) -> str:
     """Commit to a payload so that nobody without salt and payload can tell what it was."""
-    digest = hmac.digest(salt.encode(), payload, hashlib.sha256)
+    # Loaded here: those who only read lines, as most commands do, need none of the three.
+    import base64
+    import hmac
+
+    digest = hmac.digest(salt.encode(), payload, "sha256")
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
 
 

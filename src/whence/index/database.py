@@ -10,7 +10,6 @@ writes to the file by other means changes that time, and the index is built anew
 """
 
 import os
-import secrets
 import sqlite3
 import time
 from pathlib import Path
@@ -121,7 +120,7 @@ def throw_away(folder: Path, path: Path) -> None:
 
 
 def _create(folder: Path) -> Path:
-    path = folder / f"{_PREFIX}{secrets.token_hex(4)}.sqlite"
+    path = folder / f"{_PREFIX}{os.urandom(4).hex()}.sqlite"
     try:
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
         try:

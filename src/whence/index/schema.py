@@ -9,8 +9,8 @@ first six are the milliseconds of `time`; any other id is kept whole, as text. T
 target and by agent hold the time in ticks of 134 ms, in four bytes instead of eight.
 """
 
-import hashlib
 import re
+import zlib
 
 FILE_NAME = "index.sqlite"
 
@@ -104,9 +104,7 @@ INDEXES = {
 SCHEMA = _TABLES + _events_view("CREATE VIEW", "NULL")
 """What a new file is made with."""
 
-VERSION = (
-    int.from_bytes(hashlib.sha256("".join((SCHEMA, *INDEXES.values())).encode()).digest()[:4]) >> 1
-)
+VERSION = zlib.crc32("".join((SCHEMA, *INDEXES.values())).encode()) >> 1
 """Kept as `user_version`: any change of the schema makes another one."""
 
 _OUR_ID = re.compile(

@@ -6,12 +6,11 @@ folder that does not let us keep an index gets a private one, for as long as it 
 
 import os
 import sqlite3
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from whence.errors import StoreError
 from whence.index.catchup import (
@@ -39,6 +38,9 @@ from whence.index.database import (
 from whence.index.lookup import Lookup, Row
 from whence.index.sql import Answer, Value, run_sql
 from whence.index.statistics import Statistic, statistics
+
+if TYPE_CHECKING:
+    import tempfile
 from whence.journal.reader import Reader
 from whence.query import Query
 
@@ -83,7 +85,7 @@ class Index:
         self._reader = reader
         # The lock guards all below.
         self._lock = threading.RLock()
-        self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._private: "tempfile.TemporaryDirectory[str] | None" = None
         self._gone: dict[str, int] = {}
         self._db: sqlite3.Connection | None = None
         self._open()
@@ -148,6 +150,9 @@ class Index:
 
     def _go_private(self) -> None:
         if self._private is None:
+            # Rare, and dear to load.
+            import tempfile
+
             self._private = tempfile.TemporaryDirectory(prefix="whence-index-")
 
     def _drop(self) -> None:

@@ -7,7 +7,6 @@ content. It is on disk before the line that names it.
 import errno
 import os
 import re
-import secrets
 from pathlib import Path
 
 import msgspec
@@ -32,7 +31,7 @@ def write_blob(folder: Path, disk: Disk, layout: Layout, salt: str, payload: byt
     """Keep a payload so that it survives a power cut, and return its commitment."""
     commit = commitment(salt, payload)
     path = blob_path(folder, commit)
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
     try:
         for each in (folder, path.parent):
             make_shared_folder(disk, each, layout)
