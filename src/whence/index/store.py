@@ -85,7 +85,7 @@ class Index:
         self._reader = reader
         # The lock guards all below.
         self._lock = threading.RLock()
-        self._private: "tempfile.TemporaryDirectory[str] | None" = None
+        self._private: tempfile.TemporaryDirectory[str] | None = None
         self._gone: dict[str, int] = {}
         self._db: sqlite3.Connection | None = None
         self._open()
