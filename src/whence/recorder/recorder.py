@@ -6,6 +6,7 @@ Recording never raises into the program it watches, save for plain misuse and fo
 """
 
 import atexit
+import logging
 import os
 import sys
 import time
@@ -42,6 +43,8 @@ _WRITER_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyz"
 _HEAD_BYTES_MAX = ENVELOPE_BYTES_MAX - 50
 _EMPTY = b"{}"
 
+_logger = logging.getLogger("whence")
+
 _recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
 
 
@@ -62,6 +65,8 @@ class Recorder:
         self.folder = folder
         self.clock = clock
         self.cause_variable = make_variable()
+        self.forks = 0
+        """How often this recorder went into a child: a span ends in the process it began in."""
         self._cause = self.cause_variable.get
         self._durability = durability
         self._is_plain = durability == "os"
@@ -143,7 +148,7 @@ class Recorder:
         digits = str(now)
         second = self._second
         if digits[:-9] != second[0]:
-            second = self._next_second(now, digits[:-9])
+            second, digits = self._next_second(now)
         head = (
             f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}'
             f"{cause.text if cause is not None else ''}{extras}"
@@ -252,6 +257,7 @@ class Recorder:
     def after_fork(self) -> None:
         """Begin anew in a forked child: the parent's queue, counts and descriptors are not ours."""
         self._writer.abandon()
+        self.forks += 1
         self._start()
 
     def _cause_of(self, parent: str) -> Cause:
@@ -288,18 +294,21 @@ class Recorder:
         digits = str(now)
         second = self._second
         if digits[:-9] != second[0]:
-            second = self._next_second(now, digits[:-9])
+            second, digits = self._next_second(now)
         return (
             f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}'
             f"{cause.text if cause is not None else ''}{extras}"
         ).encode()
 
-    def _next_second(self, now: int, digits: str) -> tuple[str, str]:
+    def _next_second(self, now: int) -> tuple[tuple[str, str], str]:
+        """The second that `now` is in, for as long as it lasts, and the digits it ends with."""
+        digits = str(now)
         if now < _NS_PER_S:
             # A clock that far back: nine digits are not all there, so nothing is kept.
-            return "", format_time(now)[: -len(str(now)[-9:]) - 1]
-        self._second = second = (digits, format_second(now // _NS_PER_S))
-        return second
+            text = format_time(now)
+            return ("", text[:20]), text[20:29]
+        self._second = second = (digits[:-9], format_second(now // _NS_PER_S))
+        return second, digits
 
     def _tail(self, salt: bytes, payload: bytes, private: bool) -> bytes:
         """What follows the writer's part: salt and payload, or the commitment in their place."""
@@ -349,7 +358,11 @@ def _check_size(head: bytes) -> None:
 
 def _close_all() -> None:
     for recorder in list(_recorders):
-        recorder.close()
+        try:
+            recorder.close()
+        except Exception:
+            # At exit nobody can be told but the log, and the others are still to be closed.
+            _logger.warning("cannot close %s", recorder.folder, exc_info=True)
 
 
 def _after_fork() -> None:

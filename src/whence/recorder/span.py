@@ -22,7 +22,7 @@ class Span:
     """
 
     __slots__ = (
-        "_cause", "_data", "_links", "_names", "_recorder", "_start_ns", "_status",
+        "_cause", "_data", "_forks", "_links", "_names", "_recorder", "_start_ns", "_status",
         "_time_ns", "_token", "id",
     )  # fmt: skip
 
@@ -61,6 +61,7 @@ class Span:
         if self._token is not None:
             raise ValueError("span is open already")
         recorder = self._recorder
+        self._forks = recorder.forks
         self._time_ns = now = recorder.clock()
         self.id = event_id = recorder.make_id(now)
         variable = recorder.cause_variable
@@ -84,6 +85,9 @@ class Span:
         self._token = None
         recorder = self._recorder
         leave(recorder.cause_variable, token)
+        if recorder.forks != self._forks:
+            # A forked child leaves the block too; the parent, whose span it is, writes it.
+            return
         if error is not None:
             self._status = "error"
             self._data["error"] = describe_error(error)

@@ -183,7 +183,8 @@ def test_a_channel_is_stored_without_its_mark(recorder: Recorder, target: str) -
 
 
 @pytest.mark.parametrize(
-    "now", [0, 1, 999_999_999, 10**9, 10**9 + 5, 1_795_203_655_104_233_123, 10**17]
+    "now",
+    [-(10**9) - 5, -5, 0, 1, 999_999_999, 10**9, 10**9 + 5, 1_795_203_655_104_233_123, 10**17],
 )
 def test_whatever_the_clock_says_is_written_in_full(tmp_path: Path, now: int) -> None:
     with recorder_in(tmp_path, clock=lambda: now) as recorder:

@@ -1,6 +1,7 @@
 """A span says how long a step took, how it ended and what came of it, and changes nothing."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -301,3 +302,19 @@ def test_no_value_ever_raises(
 
     (event,) = read_events(folder)
     assert isinstance(event.data, dict)
+
+
+def test_a_span_around_a_fork_is_written_by_the_process_it_began_in(recorder: Recorder) -> None:
+    with recorder.span("ops.step") as span:
+        child = os.fork()
+        if child == 0:
+            recorder.emit("ops", "inside_the_child", data={"who": "the child, for one"})
+    if child == 0:
+        recorder.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+    recorder.close()
+    events = read_events(recorder.folder)
+    assert [event.id for event in events if event.type == "step"] == [span.id]
+    assert [event.parent for event in events if event.type == "inside_the_child"] == [span.id]
