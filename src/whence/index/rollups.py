@@ -48,32 +48,42 @@ class Tally:
 
     def store(self, db: sqlite3.Connection) -> None:
         """Add what was counted to the stored roll-ups and start again from nothing."""
-        bins = {cell: list(map(bin_of, values)) for cell, values in self._durations.items()}
-        for level, minutes in enumerate(_PER_LEVEL):
-            counts: dict[int, int] = {}
-            values: dict[int, list[int]] = {}
-            numbers: dict[int, list[int]] = {}
-            for cell, count in self._counts.items():
-                slot = _coarser(cell, minutes)
-                counts[slot] = counts.get(slot, 0) + count
-            for cell, held in self._durations.items():
-                slot = _coarser(cell, minutes)
-                values.setdefault(slot, []).extend(held)
-                numbers.setdefault(slot, []).extend(bins[cell])
-            _store_level(
-                db,
-                level,
-                counts,
-                {slot: Sketch.of_binned(values[slot], numbers[slot]) for slot in values},
-            )
+        counts: dict[int, int] = self._counts
+        values = self._durations
+        bins = {cell: list(map(bin_of, held)) for cell, held in values.items()}
+        for level in range(len(_PER_LEVEL)):
+            if level:
+                by = _PER_LEVEL[level] // _PER_LEVEL[level - 1]
+                counts, values, bins = (
+                    _coarser_counts(counts, by),
+                    _coarser(values, by),
+                    _coarser(bins, by),
+                )
+            sketches = {cell: Sketch.of_binned(values[cell], bins[cell]) for cell in values}
+            _store_level(db, level, counts, sketches)
         self._counts.clear()
         self._durations.clear()
 
 
-def _coarser(cell: int, minutes: int) -> int:
-    if minutes == 1:
-        return cell
-    return (cell >> _KIND_BITS) // minutes << _KIND_BITS | cell & _KIND_MASK
+def _coarser_cell(cell: int, by: int) -> int:
+    return (cell >> _KIND_BITS) // by << _KIND_BITS | cell & _KIND_MASK
+
+
+def _coarser_counts(counts: dict[int, int], by: int) -> dict[int, int]:
+    """Add up the counts of `by` slots each."""
+    total: dict[int, int] = {}
+    for cell, count in counts.items():
+        coarse = _coarser_cell(cell, by)
+        total[coarse] = total.get(coarse, 0) + count
+    return total
+
+
+def _coarser(lists: dict[int, list[int]], by: int) -> dict[int, list[int]]:
+    """Bring the numbers of `by` slots each together."""
+    total: dict[int, list[int]] = {}
+    for cell, numbers in lists.items():
+        total.setdefault(_coarser_cell(cell, by), []).extend(numbers)
+    return total
 
 
 def _store_level(
