@@ -24,6 +24,7 @@ from bench.measure import (
 from whence.testing import journals
 
 MILLION = 1_000_000
+_DAYS_A_MILLION = 3
 # Stands in one payload of each synthetic log, to be looked for.
 RARE_WORD = "quetzalcoatlus"
 
@@ -35,7 +36,8 @@ def synthetic_log(events: int) -> Path:
     done = folder.parent / "done"
     if not done.exists():
         print(f"making a journal of {events:,} events", file=sys.stderr)
-        journals.write_synthetic(folder, events)
+        # Larger means longer, not denser: an hour holds as much in each.
+        journals.write_synthetic(folder, events, days=max(_DAYS_A_MILLION * events // MILLION, 1))
         with whence.open(folder) as log:
             log.emit("log", "note", agent="agent-7", data={"note": f"a {RARE_WORD} flew by"})
         done.touch()
