@@ -10,6 +10,11 @@ from whence.journal.blobs import fill
 from whence.journal.reader import Reader
 from whence.journal.seen import Seen
 
+PROMISES: dict[str, dict[str, Any]] = {
+    "os": {}, "wait": {"wait": True}, "disk": {"durability": "disk"},
+}  # fmt: skip
+"""What to pass to `emit` for each promise."""
+
 
 @dataclass(frozen=True, slots=True)
 class Found:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.crash.account import Account, payload, serials
+from tests.crash.account import PROMISES, Account, payload, serials
 from whence.errors import StoreError
 from whence.journal.disk import Disk
 from whence.journal.place import Layout
@@ -85,9 +85,8 @@ class History:
         self.account.attempted.add(key)
         try:
             self._recorder.emit(
-                "test", "happened", target="task-1", data=payload(key, size),
-                durability="disk" if promise == "disk" else "os", wait=promise == "wait",
-            )  # fmt: skip
+                "test", "happened", target="task-1", data=payload(key, size), **PROMISES[promise]
+            )
         except StoreError:
             assert promise == "disk"
             self.refused += 1

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.crash.account import payload, serials
+from tests.crash.account import PROMISES, payload, serials
 from whence.journal.disk import Disk
 from whence.journal.place import Layout
 from whence.recorder.recorder import Recorder
@@ -64,10 +64,7 @@ def _stream(
 
 def _live(folder: Path, name: str, style: str, pipe: int) -> None:
     recorder = Recorder(folder, layout=_LAYOUT, disk=_Buffering() if style == "buffering" else None)
-    promises: dict[str, dict[str, Any]] = {
-        "wait": {"wait": True}, "disk": {"durability": "disk"}, "threads-wait": {"wait": True},
-        "threads-disk": {"durability": "disk"},
-    }  # fmt: skip
+    promise = PROMISES.get(style.removeprefix("threads-"), {})
     threads = _THREADS if style.startswith("threads") else 1
 
     def report(key: str) -> None:
@@ -75,7 +72,7 @@ def _live(folder: Path, name: str, style: str, pipe: int) -> None:
 
     def stream(number: int) -> None:
         own = f"{name}.{number}"
-        _stream(recorder, own, own, report, **promises.get(style, {}))
+        _stream(recorder, own, own, report, **promise)
 
     others = [threading.Thread(target=stream, args=(n,)) for n in range(1, threads)]
     for thread in others:

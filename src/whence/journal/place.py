@@ -126,25 +126,18 @@ class Place:
         """Sync what is `due`, without the lock; OSError if any of it can no longer be trusted.
 
         A failed sync is never tried again on the same descriptor: the kernel reports once that it
-        lost something, and forgets it.
+        lost something, and forgets it. Everything due must then be written again elsewhere.
         """
-        problem: OSError | None = None
-        for generation, fd in due:
-            try:
-                self._disk.sync(fd)
-            except OSError as error:
-                self._bad.add(generation)
-                problem = error
-        if problem is not None:
-            raise problem
-        newest = max((opened.generation for opened in due), default=0)
+        generations = [opened.generation for opened in due]
+        # Not trusted until shown to be there, so that no interrupt can pass for success.
+        self._bad.update(generations)
+        for opened in due:
+            self._disk.sync(opened.fd)
+        newest = max(generations, default=0)
         if newest > self._folders_synced:
-            try:
-                self._sync_folders()
-            except OSError:
-                self._bad.update(opened.generation for opened in due)
-                raise
+            self._sync_folders()
             self._folders_synced = newest
+        self._bad.difference_update(generations)
 
     def settle(self, due: list[Opened]) -> None:
         """Note that `sync` has ended, well or not, and give back what nobody needs any more."""

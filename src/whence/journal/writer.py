@@ -369,17 +369,23 @@ class Writer:
         """Look whether this is still the segment to write to: once a second, and now and then."""
         now = self._clock()
         self._checked_ns = now
-        self._check_due_ns = min(now + _NS_PER_S, (now // _NS_PER_DAY + 1) * _NS_PER_DAY)
-        self._check_due_n = self._n + _CHECK_EVERY
+        # Until all is looked at, so that an interrupt in between does not count as having looked.
+        self._check_due_ns = 0
         if self._is_closed:
-            return self._refuse("the log is closed")
+            self._reason = "the log is closed"
+            return
         place = self._place
         generation = place.generation
+        due_ns = min(now + _NS_PER_S, (now // _NS_PER_DAY + 1) * _NS_PER_DAY)
+        left = None
         try:
             left = place.choose(format_time(now)[:10])
         except (OSError, StoreError) as error:
-            left = None
-            self._refuse(str(getattr(error, "strerror", None) or error))
+            self._reason = str(getattr(error, "strerror", None) or error)
+            # A present segment goes on in use: better there than nowhere.
+            due_ns = 0 if place.fd is None else now + _NS_PER_RETRY
+        self._check_due_n = self._n + _CHECK_EVERY
+        self._check_due_ns = due_ns
         if place.generation != generation:
             self._is_torn = self._is_failing = False
         if not self._is_announced:
@@ -387,14 +393,6 @@ class Writer:
         if left is not None:
             self._put_own("segment.left", {"segment": str(left), "why": "it lost its name"})
         self._report_gap()
-
-    def _refuse(self, reason: str) -> None:
-        if self._place.fd is None:
-            self._reason = reason
-            self._check_due_ns = 0
-        else:
-            # The present segment goes on in use: better there than nowhere.
-            self._check_due_ns = self._checked_ns + _NS_PER_RETRY
 
     def _report_gap(self) -> None:
         """Record how many events were lost, once writing works again."""
@@ -421,6 +419,8 @@ class Writer:
 
     def _move_on(self) -> None:
         """Leave a segment whose sync failed; StoreError if there is no other."""
+        # Interrupted in here there may be none: the next line looks.
+        self._check_due_ns = 0
         try:
             left = self._place.leave()
         except OSError as error:
