@@ -15,6 +15,7 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from whence.errors import CorruptError
 from whence.event import OWN, Event, parse_time
 from whence.index.family import Family, settle
 from whence.index.names import KindNumbers, Numbers
@@ -379,10 +380,17 @@ def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int
         number, consumed, first_offset, first_id = known[segment.name]
         if segment.size == consumed:
             continue
-        if first_id is not None and reader.read(segment.name, first_offset).id != first_id:
+        if first_id is not None and _id_at(reader, segment.name, first_offset) != first_id:
             raise JournalChangedError(f"segment {segment.name} was replaced", {})
         news.append((segment, number, consumed))
     return news
+
+
+def _id_at(reader: Reader, segment: str, offset: int) -> str | None:
+    try:
+        return reader.read(segment, offset).id
+    except CorruptError:
+        return None
 
 
 def check_journal(db: sqlite3.Connection, sizes: dict[str, int]) -> int:

@@ -85,6 +85,8 @@ def open_database(folder: Path) -> tuple[sqlite3.Connection, Path]:
             db.close()
             raise
     except sqlite3.Error as error:
+        if not path.exists():
+            raise BrokenError("index was removed while it was opened") from error
         raise translate(error) from error
     return db, path
 
@@ -131,6 +133,10 @@ def _create(folder: Path) -> Path:
             db.close()
         except sqlite3.Error as error:
             throw_away(folder, path)
+            # Another process may have been faster, and have taken our file for a stray one.
+            other = find_file(folder)
+            if other is not None:
+                return other
             raise translate(error) from error
         try:
             # From here on every process finds this file. If another was faster, its file counts.

@@ -12,6 +12,7 @@ on it: when the end itself is found to lead on, all who had it as their root mov
 
 import sqlite3
 from array import array
+from collections import ChainMap, deque
 from collections.abc import Callable
 
 from whence.index.schema import (
@@ -22,6 +23,9 @@ from whence.index.schema import (
     TRACE,
     split_id,
 )
+
+_GENERATION_IDS = 40_000
+_GENERATIONS = 6
 
 Waiting = tuple[str, int, int]
 """A reference that is not answered: the id it names, its role, the event that makes it."""
@@ -38,10 +42,10 @@ class Family:
         self._db = db
         self._first = first
         self._has_indexes = has_indexes
-        # Recent ids, in two generations, so that old ones can be dropped all at once.
+        # Recent ids: the latest few, which stay in the processor's cache, and older generations.
         # Looked up with None too, which is no one's id.
         self._young: dict[str | None, int] = {}
-        self._old: dict[str | None, int] = {}
+        self._older: deque[dict[str | None, int]] = deque(maxlen=_GENERATIONS)
         # For each event from `first` on, what it leads to; 0 for the end of a path.
         self._ways = array("I")
         # For each event from `first` on, whether others have it as their root.
@@ -56,6 +60,9 @@ class Family:
         traces: list[str | None],
     ) -> tuple[list[int | None], list[int | None]]:
         """Take in a batch, numbered from `first` on; return its parents and its roots."""
+        if len(self._young) > _GENERATION_IDS:
+            self._older.appendleft(self._young)
+            self._young = {}
         self._young.update(zip(ids, range(first, first + len(ids)), strict=True))
         found = list(map(self._young.get, parents))
         named = list(map(self._young.get, traces))
@@ -77,10 +84,11 @@ class Family:
 
     def _recall(self, name: str, role: int, seq: int) -> int | None:
         """Look among the older ids; what is not there has to wait."""
-        found = self._old.get(name)
-        if found is None:
-            self._waiting.append((name, role, seq))
-        return found
+        for ids in self._older:
+            if name in ids:
+                return ids[name]
+        self._waiting.append((name, role, seq))
+        return None
 
     def _roots(self, first: int) -> list[int | None]:
         """The ends of the paths from the events of a batch; None where that is itself."""
@@ -121,7 +129,7 @@ class Family:
 
     def store(self) -> None:
         """Answer what waits, as far as possible now; the rest goes to `missing`."""
-        young, old = self._young.get, self._old.get
+        recent = ChainMap(self._young, *self._older)
         parents: list[tuple[int, int]] = []
         roots: list[tuple[int, int]] = []
         links: list[tuple[int, int]] = []
@@ -129,7 +137,7 @@ class Family:
         missing: list[Waiting] = []
         for waiting in self._waiting:
             name, role, seq = waiting
-            found = young(name) or old(name)
+            found = recent.get(name)
             if found is None and self._has_indexes:
                 found = find_id(self._db, name)
             if found is None:
@@ -153,7 +161,6 @@ class Family:
         write("INSERT OR IGNORE INTO moved VALUES (?)", moved)
         write("INSERT OR IGNORE INTO missing VALUES (?, ?, ?)", missing)
         self._waiting.clear()
-        self._old, self._young = self._young, {}
 
     def _attach(self, seq: int, up: int) -> int | None:
         """Let `seq`, the end of its path until now, lead to `up`; return its root, if it has one."""

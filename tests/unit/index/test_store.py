@@ -139,6 +139,17 @@ def test_a_segment_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
         assert ids_in(index) == [make_id(BASE_NS + n, n) for n in range(5, 20)]
 
 
+def test_a_segment_whose_first_line_broke_is_read_anew(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path):
+        pass
+    segment = tmp_path / f"journal/{SEGMENT}.jsonl"
+    segment.write_bytes(b"x" + segment.read_bytes()[1:] + b"".join(lines(3, 4)))
+    with open_index(tmp_path) as index:
+        assert len(ids_in(index)) == 3
+        assert [problem.offset for problem in index.problems()] == [0]
+
+
 def test_a_segment_that_is_gone_takes_its_events_along_and_is_named(tmp_path: Path) -> None:
     append(tmp_path, lines(0, 3))
     append(tmp_path, lines(3, 5), "2026-09-22.0000")
@@ -248,25 +259,34 @@ CATCHER = textwrap.dedent(
 )
 
 
-def start_catcher(folder: Path) -> subprocess.Popen[str]:
-    catcher = subprocess.Popen(
-        [sys.executable, "-c", CATCHER, str(folder)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert catcher.stdout is not None
-    assert catcher.stdout.readline() == "open\n"
-    return catcher
+def start_catchers(folder: Path, count: int) -> list[subprocess.Popen[str]]:
+    """Start processes that open the index at once, and wait until all have it open."""
+    catchers = [
+        subprocess.Popen(
+            [sys.executable, "-c", CATCHER, str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(count)
+    ]
+    for catcher in catchers:
+        assert catcher.stdout is not None
+        assert catcher.stdout.readline() == "open\n"
+    return catchers
+
+
+def let_go(catcher: subprocess.Popen[str]) -> None:
+    assert catcher.stdin is not None
+    catcher.stdin.write("\n")
+    catcher.stdin.flush()
 
 
 def test_processes_that_catch_up_at_once_all_answer_from_the_whole(tmp_path: Path) -> None:
     append(tmp_path, lines(0, 3000))
-    catchers = [start_catcher(tmp_path) for _ in range(3)]
+    catchers = start_catchers(tmp_path, 3)
     for catcher in catchers:
-        assert catcher.stdin is not None
-        catcher.stdin.write("\n")
-        catcher.stdin.flush()
+        let_go(catcher)
 
     answers = [catcher.communicate()[0] for catcher in catchers]
 
@@ -285,10 +305,8 @@ def test_a_catch_up_that_is_killed_goes_on_where_it_was(tmp_path: Path, delay_ms
             for n in range(4000)
         ],
     )
-    catcher = start_catcher(tmp_path)
-    assert catcher.stdin is not None
-    catcher.stdin.write("\n")
-    catcher.stdin.flush()
+    (catcher,) = start_catchers(tmp_path, 1)
+    let_go(catcher)
     time.sleep(delay_ms / 1000)
     catcher.send_signal(signal.SIGKILL)
     catcher.communicate()
