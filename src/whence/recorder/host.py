@@ -16,7 +16,8 @@ def package_version() -> str:
     """The version of Whence that is running."""
     try:
         return version("whence")
-    except PackageNotFoundError:
+    except (PackageNotFoundError, ImportError, OSError):
+        # Not installed, or no file can be opened just now: recording goes on.
         return "0.0.0"
 
 

@@ -6,6 +6,9 @@ Recording never raises into the program it watches, save for plain misuse and fo
 """
 
 import atexit
+
+# Not used here, but by `commitment` when it is first called: then no file may be left to open.
+import hmac  # noqa: F401
 import logging
 import os
 import sys
