@@ -451,7 +451,8 @@ class Log:
         inner = folder / settings.FOLDER_NAME
         if journal_folder(inner).is_dir():
             raise NotFoundError(f"{folder} is not a log, but holds one", [str(inner)])
-        if names:
+        # Looked at again in the listing: a writer may have made the journal's folder just now.
+        if names and journal_folder(folder).name not in names:
             raise NotFoundError(
                 f"{folder} is not a log: it has no folder named journal; recording to it, as with"
                 f" whence.open({str(folder)!r}).emit(…), makes one"
