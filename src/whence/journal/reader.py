@@ -56,8 +56,9 @@ Piece = tuple[int, int, Event | None, str]
 class Reader:
     """Reads the journal of one log's folder. Safe to share between threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, chunk_bytes: int = _CHUNK_BYTES) -> None:
         self.folder = folder
+        self._chunk_bytes = chunk_bytes
         # The lock guards `_files`: descriptors by segment, the least lately used first.
         self._lock = threading.Lock()
         self._files: OrderedDict[str, int] = OrderedDict()
@@ -79,10 +80,13 @@ class Reader:
             raise StoreError(f"cannot list {root}: {error.strerror}") from error
         found = []
         for name in map(str, names):
+            path = segment_path(self.folder, name)
             try:
-                found.append(Segment(name, segment_path(self.folder, name).stat().st_size))
+                found.append(Segment(name, path.stat().st_size))
             except FileNotFoundError:
                 continue
+            except OSError as error:
+                raise StoreError(f"cannot look at {path}: {error.strerror}") from error
         return found
 
     def scan(self, start: Cursor | None = None) -> Iterator[Entry]:
@@ -111,22 +115,27 @@ class Reader:
             yield _decode_lines(offset, lines)
 
     def scan_back(self, end: Cursor | None = None) -> Iterator[Entry]:
-        """Read backward from `end`, newest line first, an event written twice only once."""
+        """Read backward from `end`, newest line first, an event written twice only once.
+
+        Of an event written twice this gives the later copy, where `scan` gives the earlier.
+        """
         seen = Seen()
         for segment in reversed(self.segments()):
             if end is not None and _order(segment.name) > _order(end.segment):
                 continue
-            stop = end.offset if end is not None and segment.name == end.segment else segment.size
+            limit = end.offset if end is not None and segment.name == end.segment else segment.size
+            stop = min(segment.size, self._line_end(segment.name, limit))
             for offset, lines in self.chunks_back(segment.name, stop):
                 for piece in reversed(_decode_lines(offset, lines.split(b"\n")[:-1])):
                     event = piece[2]
-                    if event is None or seen.add(event.w, event.n):
+                    if piece[0] < limit and (event is None or seen.add(event.w, event.n)):
                         yield Entry(segment.name, *piece)
 
     def chunks_back(
-        self, name: str, end: int, chunk_bytes: int = _CHUNK_BYTES
+        self, name: str, end: int, chunk_bytes: int | None = None
     ) -> Iterator[tuple[int, bytes]]:
         """Read whole lines backward, as stretches of bytes with their offsets, last one first."""
+        chunk_bytes = chunk_bytes or self._chunk_bytes
         carry, place = b"", end
         # A small first step, so that the last lines of a large journal come at once.
         step = min(chunk_bytes, 16 * _LINE_GUESS_BYTES)
@@ -211,7 +220,7 @@ class Reader:
     def _chunks(self, name: str, start: int, end: int | None) -> Iterator[tuple[int, list[bytes]]]:
         carry, place = [b""], start
         while end is None or place < end:
-            want = _CHUNK_BYTES if end is None else min(_CHUNK_BYTES, end - place)
+            want = self._chunk_bytes if end is None else min(self._chunk_bytes, end - place)
             chunk = self._pread(name, want, place)
             if not chunk:
                 return
@@ -223,6 +232,13 @@ class Reader:
             lines = (b"".join(carry) + chunk).split(b"\n")
             carry = [lines.pop()]
             yield begin, lines
+
+    def _line_end(self, segment: str, offset: int) -> int:
+        """Where the line ends that `offset` is in: it may be that of the second of two glued lines."""
+        try:
+            return offset + len(self._line(segment, offset)) + 1
+        except CorruptError:
+            return offset
 
     def _line(self, segment: str, offset: int) -> bytes:
         raw, size = b"", _LINE_GUESS_BYTES
