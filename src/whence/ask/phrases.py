@@ -164,11 +164,6 @@ def title_of(event: Event) -> str:
     return _text(_values_of(event), ("title", "description", "name", "summary"))
 
 
-def parent_task_of(event: Event) -> str | None:
-    """The task that a payload names as the parent of the event's target."""
-    return _text(_values_of(event), ("parent_task", "parent_task_id", "parent_id")) or None
-
-
 # -- words: what `{name}` in a template stands for -----------------------------------------------
 
 

@@ -5,10 +5,8 @@ answered, wherever it was said; each event once. That of an agent is what it did
 channel what was said there, that of a trace all its events, that of an event what led to it
 and what came of it. Filters apply on top.
 
-A task is a subtask if an event of the same primitive on the task caused its `create_task`; if a
-`decompose_task` of the task lists it under `subtasks`; or if its `create_task` names the task as
-`parent_task`, `parent_task_id` or `parent_id`. The last is not in the index, so it is looked for
-in the 256 KiB of journal that follow the task's creation.
+A task is a subtask if an event of the same primitive on the task caused its `create_task`, or if a
+`decompose_task` of the task lists it under `subtasks`.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -18,13 +16,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from whence.ask.phrases import View, parent_task_of, phrase, title_of
+from whence.ask.phrases import View, phrase, title_of
 from whence.ask.reading import Note, read_events
 from whence.ask.references import Subject
 from whence.event import OWN, Event
 from whence.index import Index, Row
 from whence.journal.reader import Reader
-from whence.line import split_line
 from whence.query import Query, event_as_json
 
 STORY_MAX = 100_000
@@ -33,7 +30,6 @@ STORY_MAX = 100_000
 COUNTED_MAX = 100
 """Events left out are counted up to this number."""
 
-_NAMED_WITHIN_BYTES = 256 * 1024
 _CREATE, _CLAIM, _DECOMPOSE = "create_task", "claim_task", "decompose_task"
 
 
@@ -232,7 +228,7 @@ def _gather_target(
             continue
         effects = index.descendants([row.seq for row in own], room)
         found.update((row.seq, row) for row in effects)
-        for subtask in _find_subtasks(index, reader, target, own, effects, note):
+        for subtask in _find_subtasks(index, reader, own, effects, note):
             if subtask not in met:
                 met.add(subtask)
                 waiting.append(subtask)
@@ -240,7 +236,7 @@ def _gather_target(
 
 
 def _find_subtasks(
-    index: Index, reader: Reader, target: str, own: list[Row], effects: list[Row], note: Note
+    index: Index, reader: Reader, own: list[Row], effects: list[Row], note: Note
 ) -> list[str]:
     on_task = {row.seq: row.primitive for row in own}
     caused = [
@@ -256,38 +252,13 @@ def _find_subtasks(
         for name in _listed_subtasks(event)
         if index.has_target(name)
     ]
-    created = [row for row in own if row.type == _CREATE]
-    named = _named_after(reader, target, created[-1]) if created else []
-    return [*caused, *listed, *named]
+    return [*caused, *listed]
 
 
 def _listed_subtasks(event: Event) -> list[str]:
     data = event.data
     listed = data.get("subtasks") if isinstance(data, dict) else None
     return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
-
-
-def _named_after(reader: Reader, target: str, created: Row) -> list[str]:
-    """The tasks created soon after `created` whose payload names it as their parent."""
-    sizes = {segment.name: segment.size for segment in reader.segments()}
-    end = min(created.offset + _NAMED_WITHIN_BYTES, sizes.get(created.segment, 0))
-    mark = b'"parent_'
-    found = []
-    for offset, lines in reader.chunks_back(created.segment, end, _NAMED_WITHIN_BYTES):
-        at = lines.find(mark)
-        while at >= 0:
-            start, stop = lines.rfind(b"\n", 0, at) + 1, lines.find(b"\n", at)
-            for piece in split_line(lines[start:stop]):
-                event = piece.event
-                if (
-                    event is not None and event.type == _CREATE and event.target is not None
-                    and parent_task_of(event) == target
-                ):  # fmt: skip
-                    found.append(event.target)
-            at = lines.find(mark, stop)
-        if offset <= created.offset:
-            break
-    return found
 
 
 def _in_order(found: dict[int, Row]) -> list[Row]:

@@ -14,7 +14,6 @@ from whence.ask.phrases import (
     View,
     claimed_label,
     node_label,
-    parent_task_of,
     phrase,
     shorten,
     title_of,
@@ -213,11 +212,11 @@ def test_the_channel_goes_without_saying_on_its_own_timeline() -> None:
     assert phrase(event, View(target="payments")) == 'haiku-1 posted: "hello"'
 
 
-def test_a_create_event_gives_a_title_and_may_name_its_parent() -> None:
-    event = make_event("ops", "create_task", {"description": "Build", "parent_task_id": "t0"})
+def test_a_create_event_gives_a_title() -> None:
+    event = make_event("ops", "create_task", {"description": "Build"})
 
-    assert (title_of(event), parent_task_of(event)) == ("Build", "t0")
-    assert (title_of(make_event("ops", "x")), parent_task_of(make_event("ops", "x"))) == ("", None)
+    assert title_of(event) == "Build"
+    assert title_of(make_event("ops", "x")) == ""
 
 
 @given(event=events(), is_retry=st.booleans(), data=st.data())

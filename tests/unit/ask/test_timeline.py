@@ -45,16 +45,6 @@ def test_a_task_takes_in_its_subtasks_and_what_came_of_them(log: Log) -> None:
     assert ids(log.timeline("subsub")) == [subsub, elsewhere, answer, claim]
 
 
-@pytest.mark.parametrize("key", ["parent_task", "parent_task_id", "parent_id"])
-def test_a_subtask_may_be_named_in_its_payload(log: Log, key: str) -> None:
-    root = create(log, "task")
-    sub = create(log, "sub", data={key: "task"})
-    create(log, "other", data={key: "task-2", "note": '"parent_task":"task"'})
-    claim = log.emit("ops", "claim_task", agent="haiku-1", target="sub")
-
-    assert ids(log.timeline("task")) == [root, sub, claim]
-
-
 def test_a_decomposition_lists_subtasks(log: Log) -> None:
     root = create(log, "task")
     decomposed = log.emit("ops", "decompose_task", target="task", data={"subtasks": ["a", 1, "no"]})
@@ -72,7 +62,7 @@ def test_tasks_of_a_session_are_not_its_subtasks(log: Log) -> None:
 
 
 def test_subtasks_in_a_circle_end(log: Log) -> None:
-    one = create(log, "one", data={"parent_id": "two"})
+    one = create(log, "one")
     two = create(log, "two", parent=one)
     three = create(log, "one", parent=two)
 
