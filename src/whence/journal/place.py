@@ -51,8 +51,8 @@ class Place:
     """Chooses, opens and syncs the segments of one writer. `fd` is None where none is open."""
 
     __slots__ = (
-        "_asked", "_bad", "_disk", "_folder", "_folders_synced", "_kept", "_layout", "_promised",
-        "_retired", "_warn", "fd", "generation", "is_volatile", "segment",
+        "_asked", "_bad", "_disk", "_folder", "_folders_synced", "_kept", "_layout", "_path",
+        "_promised", "_retired", "_warn", "fd", "generation", "is_volatile", "segment",
     )  # fmt: skip
 
     def __init__(
@@ -64,6 +64,7 @@ class Place:
         self._warn = warn
         self.fd: int | None = None
         self.segment: SegmentName | None = None
+        self._path = folder
         self.generation = 0
         self.is_volatile = False
         # How many lines of the present segment somebody wants on disk, how many of them are, and
@@ -88,7 +89,7 @@ class Place:
             return None
         # A clock that steps back over midnight must not put later lines before earlier ones.
         day = max(day, left.day)
-        size = self._named_size(left)
+        size = self._named_size()
         if size is None:
             # Nobody will find what is written there from now on.
             self._bad.add(self.generation)
@@ -158,12 +159,12 @@ class Place:
         if fd is not None:
             self._give_back(fd)
 
-    def _named_size(self, segment: SegmentName) -> int | None:
+    def _named_size(self) -> int | None:
         """The size of the open segment; None if it is closed or its name is not its own any more."""
         if self.fd is None:
             return None
         try:
-            at_path = self._disk.stat(segment_path(self._folder, str(segment)))
+            at_path = self._disk.stat(self._path)
         except (FileNotFoundError, NotADirectoryError):
             return None
         mine = self._disk.fstat(self.fd)
@@ -192,7 +193,7 @@ class Place:
         fd = disk.open(path, flags, layout.file_mode)
         warnings.append(share(path, layout.file_mode, layout.group))
         self._retire()
-        self.fd, self.segment, self.is_volatile = fd, name, is_volatile
+        self.fd, self.segment, self._path, self.is_volatile = fd, name, path, is_volatile
         self.generation += 1
         self._promised = self._kept = 0
         for warning in filter(None, warnings):
