@@ -10,6 +10,7 @@ writes to the file by other means changes that time, and the index is built anew
 """
 
 import os
+import re
 import sqlite3
 import time
 from pathlib import Path
@@ -21,6 +22,7 @@ PATIENCE_S = 15.0
 """How long to wait for another process that does not move, before going on without it."""
 
 _PREFIX = ".index-"
+_IS_OURS = re.compile(r"\.index-[0-9a-f]{8}\.sqlite", re.ASCII).fullmatch
 _CACHE_KIB = 65_536
 _WAL_PAGES = 16_384
 _WAL_LARGE_BYTES = 1024 * 1024
@@ -103,10 +105,21 @@ def find_file(folder: Path) -> Path | None:
         throw_away(folder, link)
         return None
     path = folder / name
+    if not _IS_OURS(name) or path.is_symlink():
+        # Somebody else made it lead elsewhere: only the link is ours to remove.
+        _remove_link(link)
+        return None
     if path.exists():
         return path
     throw_away(folder, path)
     return None
+
+
+def _remove_link(link: Path) -> None:
+    try:
+        link.unlink(missing_ok=True)
+    except OSError as error:
+        raise RefusedError(f"{link}: {error.strerror}") from error
 
 
 def throw_away(folder: Path, path: Path) -> None:

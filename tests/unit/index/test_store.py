@@ -95,6 +95,26 @@ def test_a_plain_file_in_its_place_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "index.sqlite").is_symlink()
 
 
+@pytest.mark.parametrize("name", ["notes.txt", ".index-0123abcd.sqlite"])
+def test_what_a_link_of_somebody_else_leads_to_is_left_alone(tmp_path: Path, name: str) -> None:
+    """Only a file of our own making beside the link is an index: no other is opened or removed."""
+    append(tmp_path, lines(0, 1))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    notes = elsewhere / name
+    with sqlite3.connect(notes) as db:
+        db.execute("create table notes (text)")
+    db.close()
+    before = notes.read_bytes()
+    (tmp_path / "index.sqlite").symlink_to(notes)
+
+    with open_index(tmp_path) as index:
+        assert len(ids_in(index)) == 1
+
+    assert notes.read_bytes() == before
+    assert sorted(path.name for path in elsewhere.iterdir()) == [name]
+
+
 def test_a_row_that_breaks_while_it_is_read_costs_no_answer(tmp_path: Path) -> None:
     """Bytes of an open file are overwritten, as by a failing disk."""
     append(tmp_path, lines(0, 300))
