@@ -440,16 +440,16 @@ class Log:
         folder = self.folder
         if not os.path.lexists(folder):
             return
-        if not folder.is_dir():
+        if not os.path.isdir(folder):
             raise StoreError(f"{folder} is not a log but a file; a log is a folder")
-        if journal_folder(folder).is_dir() or (folder / settings.FILE_NAME).is_file():
+        if os.path.isdir(journal_folder(folder)) or os.path.isfile(folder / settings.FILE_NAME):
             return
         try:
             names = os.listdir(folder)
         except OSError as error:
             raise StoreError(f"cannot look into {folder}: {error.strerror}") from error
         inner = folder / settings.FOLDER_NAME
-        if journal_folder(inner).is_dir():
+        if os.path.isdir(journal_folder(inner)):
             raise NotFoundError(f"{folder} is not a log, but holds one", [str(inner)])
         # Looked at again in the listing: a writer may have made the journal's folder just now.
         if names and journal_folder(folder).name not in names:
@@ -477,7 +477,7 @@ def open(  # noqa: A001 the public face calls it `whence.open`
     if durability not in (None, "os", "disk"):
         raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
     log = Log(settings.find_folder(path), durability=durability, read_only=read_only)
-    if log.folder.exists() and not log.folder.is_dir():
+    if os.path.exists(log.folder) and not os.path.isdir(log.folder):
         raise StoreError(f"{log.folder} is not a log but a file; a log is a folder")
     return log
 

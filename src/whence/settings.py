@@ -58,7 +58,7 @@ def find_folder(
     here = (start or Path.cwd()).absolute()
     for folder in (here, *here.parents):
         file = folder / FILE_NAME
-        if file.is_file():
+        if os.path.isfile(file):
             return _named_folder(file, read_file(file))
     return here / FOLDER_NAME
 
@@ -74,11 +74,11 @@ def load(folder: Path) -> Settings:
         ValueError: what is wrong in that file.
     """
     for file in (folder / FILE_NAME, folder.parent / FILE_NAME):
-        if file.is_file():
+        if os.path.isfile(file):
             return read_file(file)
     for parent in folder.parents:
         file = parent / FILE_NAME
-        if file.is_file():
+        if os.path.isfile(file):
             settings = read_file(file)
             return settings if _named_folder(file, settings) == folder else Settings()
     return Settings()

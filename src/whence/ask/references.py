@@ -23,6 +23,7 @@ PART_MIN = 4
 """An id is not meant by fewer characters than this."""
 
 _CANDIDATES_MAX = 10
+_LOOKED_AT_MAX = 100
 _NEAR_MAX = 5
 _NAMES_MAX = 100_000
 _COMPARED_MAX = 200
@@ -106,15 +107,16 @@ def _by_id(index: Index, text: str) -> Subject | None:
     if len(text) < PART_MIN:
         return None
     for part, rows in (
-        ("begin", index.by_prefix(text, _CANDIDATES_MAX + 1)),
-        ("end", index.by_suffix(text, _CANDIDATES_MAX + 1)),
+        ("begin", index.by_prefix(text, _LOOKED_AT_MAX)),
+        ("end", index.by_suffix(text, _LOOKED_AT_MAX)),
     ):
+        is_all = len(rows) < _LOOKED_AT_MAX
         # Nobody looks for our housekeeping where something else bears such an id too.
         rows = [row for row in rows if row.primitive != OWN] or rows
         if len(rows) == 1:
             return Subject(kind="event", name=rows[0].id, event=rows[0])
         if rows:
-            several = f"{len(rows)}" if len(rows) <= _CANDIDATES_MAX else f"over {_CANDIDATES_MAX}"
+            several = f"{len(rows)}" if is_all else f"{len(rows)} or more"
             raise NotFoundError(
                 f"{shorten(text, 80)!r} is ambiguous: the ids of {several} events {part} like that",
                 map(describe_row, rows[:_CANDIDATES_MAX]),

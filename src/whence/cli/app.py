@@ -159,6 +159,8 @@ def _near_verbs(arguments: list[str], error: Exception) -> list[str]:
     from difflib import get_close_matches
 
     words = [word for word in arguments if not word.startswith("-")][:1]
+    if any(verb in arguments for verb in _SHORT_HELP):
+        return []
     near = [verb for word in words for verb in get_close_matches(word, _SHORT_HELP, 1, 0.75)]
     return [f"  whence {verb} (a verb)" for verb in near]
 

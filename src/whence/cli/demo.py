@@ -1,6 +1,8 @@
 """`whence demo`: five processes record a story, one of them is killed, and the story is all there."""
 
 import shlex
+import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -96,5 +98,8 @@ def _goodbye(screen: Screen, folder: Path, home: Path | None, took_s: float) -> 
         "Go on exploring:",
         "",
     ]
+    if shutil.which("whence") is None:
+        # Run by its path, as `make demo` does: what follows must work when it is copied.
+        lines.append(f'  export PATH="{Path(sys.executable).parent}:$PATH"')
     lines += [f"  cd {where}"] if where else [f"  export WHENCE_DIR={shlex.quote(str(folder))}"]
     return lines + [f"  {line}" for line in _NEXT]

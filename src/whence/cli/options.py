@@ -61,9 +61,9 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         from whence.settings import FOLDER_NAME, find_folder
 
         folder = find_folder(self.dir)
-        if self.dir is not None and not (folder / "journal").is_dir():
+        if self.dir is not None and not os.path.isdir(folder / "journal"):
             inner = folder / FOLDER_NAME
-            if (inner / "journal").is_dir():
+            if os.path.isdir(inner / "journal"):
                 return inner
         return folder
 
@@ -103,7 +103,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
 
     @staticmethod
     def _missing(folder: Path) -> str:
-        if folder.is_dir():
+        if os.path.isdir(folder):
             return f"nothing is recorded in {shorten(folder)} yet"
         return f"there is no journal: {shorten(folder)} does not exist"
 

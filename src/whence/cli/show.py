@@ -106,7 +106,7 @@ def _show_timeline(
 
 def _show_newest(where: Where, output: str, reverse: bool) -> None:
     """Show the newest events, or how to record some where there is no journal yet."""
-    if not where.has_journal():
+    if not where.has_journal() and output == "short":
         where.screen.show(
             [
                 f"Nothing is recorded here yet ({shorten(where.folder())}). To begin:",

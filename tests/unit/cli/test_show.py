@@ -319,6 +319,13 @@ def test_where_nothing_was_recorded_it_tells_how_to_begin(ask: Ask) -> None:
     assert "whence demo" in answer.out
 
 
+def test_a_program_that_asks_where_nothing_was_recorded_gets_no_prose(ask: Ask) -> None:
+    answer = ask("--json")
+
+    assert (answer.code, answer.out) == (3, "")
+    assert "whence.span" in answer.err
+
+
 def test_a_question_needs_a_journal(ask: Ask) -> None:
     answer = ask("task-abc123")
 
