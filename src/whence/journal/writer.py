@@ -135,12 +135,12 @@ class Writer:
                                 is_unusual = True
                                 self._check()
                                 n = self._n
-                            # No call stands between taking the count and its line, so neither can
-                            # an interrupt, and no two lines ever share a count.
-                            self._n = n + 1
                             line = b'%b%b%d,"salt":"%b","data":%b}\n' % (
                                 head, self._mark, n, salt, payload,
                             )  # fmt: skip
+                            # No call stands between the line and its count, so neither can an
+                            # interrupt: no two lines share a count, and none is left out.
+                            self._n = n + 1
                             fd = self._place.fd
                             if fd is None or self._is_torn:
                                 is_unusual = True
@@ -266,10 +266,11 @@ class Writer:
             self._report_gap()
 
     def _number(self, line: Line) -> None:
-        # No call stands between these, so no interrupt can come between them either.
         n = self._n
+        whole = b"%b%b%d%b" % (line.head, self._mark, n, line.tail)
+        # Nothing but these two: no call and no formatting, in which an interrupt could come.
         self._n = n + 1
-        line.whole = b"%b%b%d%b" % (line.head, self._mark, n, line.tail)
+        line.whole = whole
 
     def _settle(self, ticket: Ticket, whole: bytes, is_kept: bool) -> None:
         ticket.line = whole
@@ -490,7 +491,12 @@ class Writer:
             self._let_go()
             raise
         while self._warnings and not self._is_interrupting():
-            _logger.warning("%s", self._warnings.pop())
+            try:
+                warning = self._warnings.pop(0)
+            except IndexError:
+                # Another thread told it between the two.
+                return
+            _logger.warning("%s", warning)
 
     def _is_interrupting(self) -> bool:
         """Whether this is a handler or finalizer that interrupts this very thread as it writes."""

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 import msgspec
 
-from whence.event import Status, check_status, check_text
+from whence.event import OWN, Status, check_status, check_text
 from whence.line import NUMBER_MAX
 from whence.query import clean_target
 
 _KEPT_MAX = 20_000
+_KEPT_CHARACTERS_MAX = 500
 
 _encode = msgspec.json.Encoder().encode
 
@@ -30,18 +31,26 @@ class Names:
 
     def write(self, primitive: str, type: str, agent: str | None, target: str | None) -> str:
         """Check the four and write them; TypeError or ValueError for what cannot stand there."""
-        text = (
-            f'"primitive":{quote(check_text("primitive", primitive))}'
-            f',"type":{quote(check_text("type", type))}'
-        )
+        text = write_kind(primitive, type)
+        if primitive == OWN:
+            raise ValueError(f"primitive is {OWN!r}, which Whence keeps for itself")
         if agent is not None:
             text += f',"agent":{quote(check_text("agent", agent))}'
         if target is not None:
             text += f',"target":{quote(clean_target(check_text("target", target)))}'
-        if len(self._kept) >= _KEPT_MAX:
-            self._kept.clear()
-        self._kept[primitive, type, agent, target] = text
+        if len(text) <= _KEPT_CHARACTERS_MAX:
+            if len(self._kept) >= _KEPT_MAX:
+                self._kept.clear()
+            self._kept[primitive, type, agent, target] = text
         return text
+
+
+def write_kind(primitive: str, type: str) -> str:
+    """Check a primitive and a type and write them; also Whence's own, which `Names` refuses."""
+    return (
+        f'"primitive":{quote(check_text("primitive", primitive))}'
+        f',"type":{quote(check_text("type", type))}'
+    )
 
 
 def write_extras(

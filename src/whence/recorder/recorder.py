@@ -32,7 +32,7 @@ from whence.line import (
     line_padding,
 )
 from whence.recorder.context import Cause, caused_by, make_variable
-from whence.recorder.envelope import Names, write_extras, write_links
+from whence.recorder.envelope import Names, write_extras, write_kind, write_links
 from whence.recorder.host import describe_host
 from whence.recorder.ids import IdMaker, make_salts
 from whence.recorder.payload import Payloads
@@ -331,17 +331,18 @@ class Recorder:
     ) -> None:
         """Append a line and return when the promise asked for holds."""
         _check_size(head)
-        if durability == "disk":
-            self._writer.append_durable(head, self._tail(salt, payload, private))
-            return
-        if durability != "os":
+        if durability not in ("os", "disk"):
             raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
         try:
             tail = self._tail(salt, payload, private)
         except StoreError as error:
             self._writer.lose(str(error))
+            if durability == "disk":
+                raise
             return
-        if wait:
+        if durability == "disk":
+            self._writer.append_durable(head, tail)
+        elif wait:
             self._writer.append_waiting(head, tail)
         else:
             self._writer.append_made(head, tail)
@@ -349,8 +350,7 @@ class Recorder:
     def _make_own(self, type: str, data: dict[str, Any]) -> tuple[bytes, bytes]:
         now = self.clock()
         event_id = self.make_id(now)
-        names = self._names.write(OWN, type, None, None)
-        head = self._head(event_id, now, names, None, "")
+        head = self._head(event_id, now, write_kind(OWN, type), None, "")
         return head, self._tail(self._salt(), self._encode(data), False)
 
 

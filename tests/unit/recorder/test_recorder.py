@@ -827,3 +827,28 @@ def test_a_recorder_that_is_dropped_says_goodbye_and_keeps_no_descriptor(tmp_pat
 
     assert descriptors() == before
     assert len(read_own(tmp_path, "writer.close")) == 1
+
+
+def test_what_whence_says_of_itself_nobody_else_can(recorder: Recorder) -> None:
+    """Else a program could forge a newer format, and nobody could read its log any more."""
+    with pytest.raises(ValueError, match="keeps for itself"):
+        recorder.emit("whence", "writer.open", data={"format": 2})
+    with pytest.raises(ValueError, match="keeps for itself"):
+        recorder.span("whence.gap")
+
+
+def test_long_names_are_written_and_not_kept(recorder: Recorder) -> None:
+    recorder.emit("ops", "step", target="t" * 5_000)
+    recorder.emit("ops", "step", target="t" * 5_000)
+
+    assert [event.target for event in read_events(recorder.folder)] == ["t" * 5_000] * 2
+    assert recorder._names.get(("ops", "step", None, "t" * 5_000)) is None
+
+
+def test_a_payload_that_could_not_be_kept_apart_is_counted_with_disk_too(tmp_path: Path) -> None:
+    with recorder_in(tmp_path, durability="disk") as recorder:
+        (tmp_path / "blobs").write_text("a file where a folder should be")
+        with pytest.raises(StoreError, match="blob"):
+            recorder.emit("ops", "step", data="x" * 100_000)
+
+        assert recorder.lost == 1
