@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
 
-_PROBLEMS_TOLD = 3
-
 Progress = Callable[[int, int], None]
 
 
@@ -173,8 +171,12 @@ class Log:
     # -- asking ----------------------------------------------------------------------------------
 
     def exists(self) -> bool:
-        """Whether anything was ever recorded here."""
-        return bool(self._reader.segments())
+        """Whether anything was ever recorded here, also if all that is left of it is an index or blobs."""
+        if self._reader.segments():
+            return True
+        from whence.ask.reading import has_remains
+
+        return has_remains(self.folder)
 
     def catch_up(self, progress: Progress | None = None) -> None:
         """Bring the index up to date; `progress` hears of bytes done and bytes in all.
@@ -356,13 +358,22 @@ class Log:
             elif matches(query, entry.event):
                 yield blobs.fill(self.folder, entry.event)
 
-    def examine(self) -> "Health":
-        """Look the log over: what is there, what is missing, what is not as it should be."""
+    def examine(self, progress: Progress = lambda _done, _in_all: None) -> "Health":
+        """Read the whole log: what is there, what is missing, what is not as it should be.
+
+        Believes the journal, not the index, and answers without one. `progress` hears of bytes
+        done and bytes in all.
+        """
         from whence.ask.health import examine
 
-        behind = [0]
-        index = self._ready(lambda _, in_all: behind.append(in_all))
-        return examine(self.folder, self.settings, self._reader, index, behind=max(behind))
+        return examine(
+            self.folder,
+            self.settings,
+            self._reader,
+            self._ready,
+            note=self._warn,
+            progress=progress,
+        )
 
     def close(self) -> None:
         """Write what is left and give everything back. Closing twice is fine."""
@@ -418,18 +429,12 @@ class Log:
             self._warn(f"the index is {caught_up.behind:,} bytes behind; another process holds it")
         if index.is_private:
             self._warn(f"{self.folder} does not take an index, so each command makes its own")
-        if is_new or caught_up.fragments:
-            self._warn_of_problems(index)
-        return index
+        if is_new or caught_up.fragments or caught_up.losses:
+            from whence.ask.reading import say_problems
 
-    def _warn_of_problems(self, index: "Index") -> None:
-        problems = index.problems()
-        for segment, offset, length, problem in problems[:_PROBLEMS_TOLD]:
-            self._warn(f"{segment} at {offset}: {length} bytes are not an event: {problem}")
-        if len(problems) > _PROBLEMS_TOLD:
-            self._warn(
-                f"{len(problems):,} places in the journal are not events; `whence doctor` lists them"
-            )
+            for text in say_problems(index):
+                self._warn(text)
+        return index
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 import whence
+from tests.unit.index.lines import append, make_line
 from whence.ask.health import Health
 from whence.errors import FormatError, NotFoundError, PhraseError, StoreError
 from whence.log import Log, local_zone
@@ -500,7 +501,9 @@ def test_a_killed_writer_shows(log: Log) -> None:
 
 
 def test_gaps_are_told(log: Log) -> None:
-    log.emit("whence", "writer.gap", data={"lost": 3, "reason": "disk full"})
+    log.folder.mkdir()
+    about = {"lost": 3, "reason": "disk full"}
+    append(log.folder, [make_line(primitive="whence", type="writer.gap", data=about)])
 
     (gap,) = log.examine().gaps
 

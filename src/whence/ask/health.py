@@ -6,24 +6,23 @@ Reads everything and changes nothing.
 import os
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 
+from whence.ask.reading import Note
+from whence.ask.survey import Heard, Progress, Survey, survey
 from whence.draw.amounts import format_count
 from whence.errors import CorruptError, StoreError
-from whence.event import OWN
-from whence.index import Index, Problem, Row, Writer
+from whence.event import Event
+from whence.index import Index, Problem
 from whence.journal.blobs import read_blob
 from whence.journal.folder import FORMAT, check_file_system, journal_folder
 from whence.journal.reader import Reader, Segment
-from whence.line import split_line
-from whence.query import Query
 from whence.settings import FILE_NAME, Settings, find_folder
 
-_BLOB = b',"blob":'
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 State = Literal["closed", "open", "ended", "elsewhere"]
@@ -55,13 +54,17 @@ class Gap(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BlobHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """Payloads kept beside the journal. Orphans have no line, missing ones no file."""
+    """Payloads kept beside the journal. Orphans have no line, missing ones no file.
+
+    `broken` ones were changed; `unreadable` ones may be whole, but the disk or its rights refuse them.
+    """
 
     count: int = 0
     size: int = 0
     orphans: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
 class IndexHealth(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,33 +104,71 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
             "problems": [problem._asdict() for problem in self.problems],
         }
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether something that was recorded is lost or was changed."""
+        return bool(
+            self.problems
+            or self.lost
+            or self.gaps
+            or self.blobs.missing
+            or self.blobs.broken
+            or (self.blobs.count and not self.segments)
+        )
+
 
 def examine(
-    folder: Path, settings: Settings, reader: Reader, index: Index | None, *, behind: int = 0
+    folder: Path,
+    settings: Settings,
+    reader: Reader,
+    open_index: Callable[[Progress], Index | None],
+    *,
+    note: Note,
+    progress: Progress,
 ) -> Health:
-    """Look a log over. `index` is None where nothing was recorded yet."""
+    """Read a log from its first byte to its last; `progress` hears of bytes done and bytes in all.
+
+    The index, opened and caught up by `open_index`, is no source but a second witness: without it
+    there is an answer too.
+    """
+    behind, size = 0, sum(segment.size for segment in reader.segments())
+
+    def indexing(done: int, in_all: int) -> None:
+        nonlocal behind
+        behind = max(behind, in_all)
+        progress(done, in_all + size)
+
+    def reading(done: int, in_all: int) -> None:
+        progress(behind + done, behind + in_all)
+
+    try:
+        index = open_index(indexing)
+    except StoreError as error:
+        note(f"the index cannot be used: {error}")
+        index = None
+    # The index first: so what it has read is there to be read again, also while others record.
+    witnesses = index.witnesses() if index is not None else {}
+    losses = index.losses() if index is not None else []
     segments = tuple(reader.segments())
     kind, file_system_problem = _file_system(folder)
-    writers = tuple(_writers(index, reader)) if index is not None else ()
-    gaps = tuple(_gaps(index, reader)) if index is not None else ()
-    problems = tuple(index.problems()) if index is not None else ()
-    blobs = _blobs(folder, reader, segments)
-    too_open = tuple(_too_open(folder, shared=settings.journal.group is not None))
-    lost = sum(writer.lost for writer in writers)
+    found = survey(reader, segments, witnesses, reading)
+    writers = tuple(_writers(found))
+    # A line may be on its way, as long as there is somebody to write it.
+    is_live = any(writer.state in ("open", "elsewhere") for writer in writers)
     health = Health(
         folder=str(folder),
         exists=bool(segments),
         file_system=kind,
         format=FORMAT,
         segments=segments,
-        events=sum(found.count for found in index.statistics(Query(own=True))) if index else 0,
+        events=found.events,
         writers=writers,
-        lost=lost,
-        gaps=gaps,
-        problems=problems,
+        lost=sum(writer.lost for writer in writers),
+        gaps=tuple(map(_gap, found.gaps)),
+        problems=(*losses, *found.problems, *(() if is_live else found.unfinished)),
         index=_index_health(index, behind) if index is not None else None,
-        blobs=blobs,
-        too_open=too_open,
+        blobs=_blobs(folder, found.blobs),
+        too_open=tuple(_too_open(folder, shared=settings.journal.group is not None)),
         redaction=settings.redaction.enabled,
         settings_file=_settings_file(folder),
         complaints=(),
@@ -143,18 +184,25 @@ def _complaints(health: Health) -> Iterator[str]:
     for number, one, many in (
         (
             len(health.problems),
-            "place in the journal is not an event",
-            "places in the journal are not events",
+            "place in the journal is not as it was recorded",
+            "places in the journal are not as they were recorded",
         ),
         (health.lost, "event was lost", "events were lost"),
         (ended, "writer ended without closing", "writers ended without closing"),
         (len(blobs.missing), "payload is missing from blobs/", "payloads are missing from blobs/"),
         (len(blobs.broken), "payload in blobs/ was changed", "payloads in blobs/ were changed"),
+        (
+            len(blobs.unreadable),
+            "payload in blobs/ cannot be read",
+            "payloads in blobs/ cannot be read",
+        ),
         (len(blobs.orphans), "file in blobs/ has no event", "files in blobs/ have no event"),
         (len(health.too_open), "file is open to others", "files are open to others"),
     ):
         if number:
             yield format_count(number, one, many)
+    if blobs.count and not health.segments:
+        yield "the journal has no segments, though its payloads are there"
     if health.index is not None and health.index.is_private:
         yield "the folder does not take an index, so every command builds its own"
     if not health.redaction:
@@ -194,52 +242,30 @@ def _index_health(index: Index, behind: int) -> IndexHealth:
 # -- writers ---------------------------------------------------------------------------------------
 
 
-def _writers(index: Index, reader: Reader) -> Iterator[WriterHealth]:
-    known = index.writers()
-    waiting = {writer.name for writer in known if not writer.is_closed}
-    opened = dict(_openings(index, reader, waiting))
-    here, boot = socket.gethostname(), _boot_id()
-    for writer in known:
-        about = opened.get(writer.name, {})
+def _writers(found: Survey) -> Iterator[WriterHealth]:
+    """All writers, by when they were last heard of."""
+    lost, here, boot = found.lost(), socket.gethostname(), _boot_id()
+    for name, heard in sorted(found.writers.items(), key=lambda each: (_last(each[1]), each[0])):
+        about = heard.about
         host, pid, program = about.get("host"), about.get("pid"), about.get("program")
         yield WriterHealth(
-            name=writer.name,
-            state=_state(writer, about, here, boot),
-            opened=writer.opened,
-            last=writer.last,
-            lost=writer.lost,
+            name=name,
+            state=_state(heard, about, here, boot),
+            opened=heard.opened.time_ns if heard.opened is not None else None,
+            last=_last(heard),
+            lost=lost.get(name, 0),
             host=host if isinstance(host, str) else None,
             pid=pid if isinstance(pid, int) else None,
             program=program if isinstance(program, str) else None,
         )
 
 
-def _openings(
-    index: Index, reader: Reader, waiting: set[str]
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """What these writers said of themselves when they opened."""
-    waiting = {*waiting}
-    for row in index.find(Query(primitive=OWN, type="writer.open"), newest_first=True):
-        if not waiting:
-            return
-        read = _read(reader, row)
-        if read is not None and read[0] in waiting:
-            waiting.discard(read[0])
-            yield read
+def _last(heard: Heard) -> int:
+    return heard.last.time_ns
 
 
-def _read(reader: Reader, row: Row) -> tuple[str, dict[str, Any]] | None:
-    """The writer of an event and its payload; None if it cannot be read."""
-    try:
-        event = reader.read(row.segment, row.offset)
-    except CorruptError:
-        return None
-    data = event.data
-    return event.w, data if isinstance(data, dict) else {}
-
-
-def _state(writer: Writer, about: dict[str, Any], here: str, boot: str | None) -> State:
-    if writer.is_closed:
+def _state(heard: Heard, about: dict[str, Any], here: str, boot: str | None) -> State:
+    if heard.is_closed:
         return "closed"
     if about.get("host") not in (None, here):
         return "elsewhere"
@@ -269,53 +295,45 @@ def _boot_id() -> str | None:
         return None
 
 
-def _gaps(index: Index, reader: Reader) -> Iterator[Gap]:
-    for row in index.find(Query(primitive=OWN, type="writer.gap")):
-        read = _read(reader, row)
-        lost = read[1].get("lost") if read is not None else None
-        reason = read[1].get("reason") if read is not None else None
-        yield Gap(
-            time=row.time, lost=lost if isinstance(lost, int) else 0, reason=str(reason or "")
-        )
+def _gap(event: Event) -> Gap:
+    data = event.data if isinstance(event.data, dict) else {}
+    lost = data.get("lost")
+    return Gap(
+        time=event.time_ns,
+        lost=lost if isinstance(lost, int) else 0,
+        reason=str(data.get("reason") or ""),
+    )
 
 
 # -- files -----------------------------------------------------------------------------------------
 
 
-def _blobs(folder: Path, reader: Reader, segments: tuple[Segment, ...]) -> BlobHealth:
+def _blobs(folder: Path, wanted: set[str]) -> BlobHealth:
     try:
         names = {name for name in os.listdir(folder / "blobs") if not name.startswith(".")}
-    except OSError:
+    except FileNotFoundError:
         names = set()
-    wanted = set(_wanted_blobs(reader, segments))
+    except OSError as error:
+        raise StoreError(f"cannot list {folder / 'blobs'}: {error.strerror}") from error
+    states = {name: _blob_state(folder, name) for name in sorted(names & wanted)}
     return BlobHealth(
         count=len(names),
         size=sum(_size(folder / "blobs" / name) for name in names),
         orphans=tuple(sorted(names - wanted)),
         missing=tuple(sorted(wanted - names)),
-        broken=tuple(name for name in sorted(names & wanted) if _is_broken(folder, name)),
+        broken=tuple(name for name, state in states.items() if state == "broken"),
+        unreadable=tuple(name for name, state in states.items() if state == "unreadable"),
     )
 
 
-def _wanted_blobs(reader: Reader, segments: tuple[Segment, ...]) -> Iterator[str]:
-    """The commitments of all payloads that lines say are in blobs."""
-    for segment in segments:
-        for _, lines in reader.chunks_back(segment.name, segment.size):
-            if _BLOB not in lines:
-                continue
-            for line in lines.split(b"\n"):
-                for piece in split_line(line) if _BLOB in line else ():
-                    event = piece.event
-                    if event is not None and event.blob is not None and event.commit is not None:
-                        yield event.commit
-
-
-def _is_broken(folder: Path, name: str) -> bool:
+def _blob_state(folder: Path, name: str) -> Literal["whole", "broken", "unreadable"]:
     try:
         read_blob(folder, name)
-    except (CorruptError, StoreError):
-        return True
-    return False
+    except CorruptError:
+        return "broken"
+    except StoreError:
+        return "unreadable"
+    return "whole"
 
 
 def _size(path: Path) -> int:

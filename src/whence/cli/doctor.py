@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from whence.cli.formats import format_pretty
 from whence.cli.options import Where, output_option, shorten, verb
-from whence.cli.screen import Screen
+from whence.cli.screen import Screen, progress_bar
 from whence.draw.amounts import format_count, format_size
 from whence.draw.tables import Column, table
 
@@ -33,27 +33,23 @@ _STATES = {
 def command(where: Where, output: str) -> None:
     """Read everything, change nothing, and tell what is there and what is not as it should be.
 
-    Ends with exit code 1 if something recorded is lost or cannot be read.
+    Ends with exit code 1 if something recorded is lost or was changed, with 3 if all that is wrong
+    is that something could not be read.
     """
-    with where.look() as log:
-        health = log.examine()
+    from whence.cli.failures import FAILED, NOT_FOUND
+
+    with where.open_journal() as log:
+        health = log.examine(progress_bar("reading", where.screen))
+        is_whole = not health.is_broken and not health.blobs.unreadable
         if output == "json":
-            keys = {**health.as_json(), "is_whole": not is_broken(health)}
+            keys = {**health.as_json(), "is_whole": is_whole}
             where.screen.show(format_pretty(keys).splitlines())
         else:
             where.screen.show(_draw(health, where.screen))
-    if is_broken(health):
+    if not is_whole:
         from whence.cli.app import exit_with
-        from whence.cli.failures import FAILED
 
-        exit_with(FAILED)
-
-
-def is_broken(health: "Health") -> bool:
-    """Whether something that was recorded is lost or cannot be read."""
-    return bool(
-        health.problems or health.lost or health.gaps or health.blobs.missing or health.blobs.broken
-    )
+        exit_with(FAILED if health.is_broken else NOT_FOUND)
 
 
 def _draw(health: "Health", screen: Screen) -> Iterator[str]:
@@ -71,7 +67,7 @@ def _draw(health: "Health", screen: Screen) -> Iterator[str]:
     yield from map(str.rstrip, lines)
     yield from _draw_writers(health, screen)
     yield from _draw_list(
-        "Not events",
+        "Not as recorded",
         (f"{p.segment} at {p.offset}: {p.length:,} bytes: {p.problem}" for p in health.problems),
         screen,
     )
@@ -85,6 +81,7 @@ def _draw(health: "Health", screen: Screen) -> Iterator[str]:
     )
     yield from _draw_list("Payloads without a file in blobs/", health.blobs.missing, screen)
     yield from _draw_list("Payloads that do not match their names", health.blobs.broken, screen)
+    yield from _draw_list("Payloads that cannot be read", health.blobs.unreadable, screen)
     yield from _draw_list("Files that others can read", health.too_open, screen)
     yield ""
     yield from _draw_verdict(health, screen)
@@ -154,8 +151,10 @@ def _draw_list(title: str, items: Iterator[str] | tuple[str, ...], screen: Scree
 
 
 def _draw_verdict(health: "Health", screen: Screen) -> Iterator[str]:
-    if is_broken(health):
+    if health.is_broken:
         yield screen.paint("BROKEN: something recorded is lost or cannot be read.", "bad")
+    elif health.blobs.unreadable:
+        yield screen.paint("UNREAD: something recorded could not be read.", "bad")
     else:
         yield screen.paint("WHOLE: nothing that was recorded is missing.", "good")
     for complaint in health.complaints:

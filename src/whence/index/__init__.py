@@ -5,4 +5,5 @@ from whence.index.lookup import Row as Row
 from whence.index.statistics import Statistic as Statistic
 from whence.index.store import Index as Index
 from whence.index.store import Problem as Problem
+from whence.index.store import Witness as Witness
 from whence.index.store import Writer as Writer

@@ -36,12 +36,14 @@ Progress = Callable[[int, int], None]
 class CaughtUp(NamedTuple):
     """What a catch-up found: new events, new fragments, and bytes that it left unread.
 
-    `behind` is more than 0 only where another process was catching up and did not move on.
+    `behind` is more than 0 only where another process was catching up and did not move on. `losses`
+    counts the segments that were found gone or cut.
     """
 
     events: int
     fragments: int
     behind: int = 0
+    losses: int = 0
 
 
 class Window(NamedTuple):
@@ -52,12 +54,16 @@ class Window(NamedTuple):
     is_last: bool
 
 
-class JournalChangedError(Exception):
-    """The journal is not the one that the index was made from; `gone` are segments it lost."""
+Losses = dict[str, tuple[int, int | None]]
+"""By segment that was read: how many bytes it had then, and has now; None if it is gone."""
 
-    def __init__(self, reason: str, gone: dict[str, int]) -> None:
+
+class JournalChangedError(Exception):
+    """The journal is not the one that the index was made from; `losses` is what it lost."""
+
+    def __init__(self, reason: str, losses: Losses) -> None:
         super().__init__(reason)
-        self.gone = gone
+        self.losses = losses
 
 
 _uuids = struct.Struct(">HI10s").iter_unpack
@@ -388,7 +394,7 @@ def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int
 
 def _id_at(reader: Reader, segment: str, offset: int) -> str | None:
     try:
-        return reader.read(segment, offset).id
+        return reader.read(segment, offset, fill=False).id
     except CorruptError:
         return None
 
@@ -396,12 +402,13 @@ def _id_at(reader: Reader, segment: str, offset: int) -> str | None:
 def check_journal(db: sqlite3.Connection, sizes: dict[str, int]) -> int:
     """Return how many bytes are not read yet; `JournalChangedError` if any were taken back."""
     consumed = dict(db.execute("SELECT name, consumed FROM segments").fetchall())
-    gone = {name: size for name, size in consumed.items() if name not in sizes}
-    if gone:
-        raise JournalChangedError(f"segments are gone: {', '.join(sorted(gone))}", gone)
-    for name, size in consumed.items():
-        if sizes[name] < size:
-            raise JournalChangedError(f"segment {name} became shorter", {})
+    losses: Losses = {
+        name: (size, sizes.get(name))
+        for name, size in consumed.items()
+        if sizes.get(name, -1) < size
+    }
+    if losses:
+        raise JournalChangedError(f"segments lost bytes: {', '.join(sorted(losses))}", losses)
     return sum(sizes.values()) - sum(consumed.values())
 
 
@@ -428,10 +435,17 @@ def settle_news(db: sqlite3.Connection) -> bool:
     return True
 
 
-def keep_gone(db: sqlite3.Connection, gone: dict[str, int]) -> None:
-    """Remember segments that were read once and are no more; those that came back are not gone."""
-    db.executemany("INSERT OR REPLACE INTO gone VALUES (?, ?)", gone.items())
-    db.execute("DELETE FROM gone WHERE name IN (SELECT name FROM segments)")
+def keep_losses(db: sqlite3.Connection, losses: Losses) -> None:
+    """Remember what was read once and is no more; a segment that came back whole is not lost."""
+    db.executemany(
+        "INSERT INTO gone VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE"
+        " SET size = max(size, excluded.size), kept = excluded.kept",
+        [(name, had, kept) for name, (had, kept) in losses.items()],
+    )
+    db.execute(
+        "DELETE FROM gone WHERE kept IS NULL AND EXISTS"
+        " (SELECT 1 FROM segments s WHERE s.name = gone.name AND s.consumed >= gone.size)"
+    )
 
 
 def _count_window(db: sqlite3.Connection) -> int:

@@ -274,7 +274,9 @@ class Lookup:
             if end != seq:
                 # The tree moved on to a root further up, so only the lines know who named this one.
                 rows = self.rows(tree)
-                events = self._reader.read_many((row.segment, row.offset) for row in rows)
+                events = self._reader.read_many(
+                    ((row.segment, row.offset) for row in rows), fill=False
+                )
                 tree = [
                     row.seq
                     for row, event in zip(rows, events, strict=True)
@@ -389,11 +391,32 @@ class Lookup:
         return [name for (name,) in self._db.execute(f"SELECT name FROM {table} ORDER BY name")]
 
     def problems(self) -> list[tuple[str, int, int, str]]:
-        """Fragments by place, and segments that are gone: segment, offset, length, problem."""
-        return self._db.execute(
+        """What was lost, and fragments by place: segment, offset, length, problem."""
+        fragments = self._db.execute(
             "SELECT s.name, f.offset, f.length, f.problem FROM fragments f"
-            " JOIN segments s ON s.number = f.segment"
-            " UNION ALL SELECT name, 0, size, 'segment is gone' FROM gone ORDER BY 1, 2"
+            " JOIN segments s ON s.number = f.segment ORDER BY 1, 2"
+        ).fetchall()
+        return [*self.losses(), *fragments]
+
+    def losses(self) -> list[tuple[str, int, int, str]]:
+        """Segments that were read once and are gone or were cut: segment, offset, length, problem."""
+        return [
+            (name, 0, had, "segment is gone")
+            if kept is None
+            else (name, kept, had - kept, f"segment was cut: had {had:,} bytes, has {kept:,}")
+            for name, had, kept in self._db.execute(
+                # One that came back shorter is not gone any more, but cut.
+                "SELECT g.name, g.size, coalesce(g.kept, s.consumed)"
+                " FROM gone g LEFT JOIN segments s ON s.name = g.name ORDER BY 1"
+            )
+        ]
+
+    def segments(self) -> list[tuple[str, int, int]]:
+        """By segment: name, bytes read, events met there first."""
+        return self._db.execute(
+            "SELECT s.name, s.consumed, coalesce(e.size, 0) FROM segments s LEFT JOIN"
+            " (SELECT segment, count(*) AS size FROM entries GROUP BY segment) e"
+            " ON e.segment = s.number ORDER BY 1"
         ).fetchall()
 
     def writers(self) -> list[tuple[str, int | None, int, bool, int]]:

@@ -17,9 +17,10 @@ from whence.index.catchup import (
     Catcher,
     CaughtUp,
     JournalChangedError,
+    Losses,
     Progress,
     check_journal,
-    keep_gone,
+    keep_losses,
     make_index,
     read_state,
     settle_news,
@@ -64,6 +65,13 @@ class Problem(NamedTuple):
     problem: str
 
 
+class Witness(NamedTuple):
+    """How much of a segment the index has read: bytes, and events met there for the first time."""
+
+    consumed: int
+    events: int
+
+
 class Writer(NamedTuple):
     """One writer as its lines tell: when it opened, spoke last (ns), and whether it closed."""
 
@@ -86,7 +94,7 @@ class Index:
         # The lock guards all below.
         self._lock = threading.RLock()
         self._private: tempfile.TemporaryDirectory[str] | None = None
-        self._gone: dict[str, int] = {}
+        self._losses: Losses = {}
         self._db: sqlite3.Connection | None = None
         self._open()
 
@@ -172,10 +180,11 @@ class Index:
 
     def _renew(self) -> None:
         """Throw the file away and begin an empty one."""
-        gone = self._gone
+        losses = self._losses
         if self._db is not None:
             try:
-                gone = dict(self._db.execute("SELECT name, size FROM gone").fetchall()) | gone
+                stored = self._db.execute("SELECT name, size, kept FROM gone").fetchall()
+                losses = _merged({name: (had, kept) for name, had, kept in stored}, losses)
             except sqlite3.Error:
                 # What the broken file knew of lost segments is lost with it.
                 pass
@@ -183,7 +192,7 @@ class Index:
             self._db = None
         self._discard(self._home())
         self._open()
-        self._gone = gone
+        self._losses = losses
 
     def _connection(self) -> sqlite3.Connection:
         """The connection, opened again after a fork or a `close`."""
@@ -235,7 +244,7 @@ class Index:
                 try:
                     return self._catch_up(db, progress or _no_progress)
                 except JournalChangedError as error:
-                    self._gone = self._gone | error.gone
+                    self._losses = self._losses | error.losses
                     problem = error
                 except BrokenError as error:
                     problem = error
@@ -260,7 +269,7 @@ class Index:
         check_stamp(db, self._path)
         behind = self._behind(db)
         state = read_state(db)
-        if not behind and "indexed" in state and "unsettled" not in state and not self._gone:
+        if not behind and "indexed" in state and "unsettled" not in state and not self._losses:
             return CaughtUp(0, 0)
         self._lookup.forget()
         events = fragments = 0
@@ -281,7 +290,7 @@ class Index:
                     return CaughtUp(events, fragments, max(self._behind(db), 1))
                 try:
                     done = step()
-                    keep_gone(db, self._gone)
+                    keep_losses(db, self._losses)
                     db.execute("COMMIT")
                 except BaseException:
                     db.rollback()
@@ -289,8 +298,8 @@ class Index:
                 progress(behind - min(behind, self._behind(db)), behind)
                 if done:
                     break
-        self._gone = {}
-        return CaughtUp(events, fragments)
+        losses, self._losses = len(self._losses), {}
+        return CaughtUp(events, fragments, losses=losses)
 
     def _behind(self, db: sqlite3.Connection) -> int:
         return check_journal(db, dict(self._reader.segments()))
@@ -410,6 +419,16 @@ class Index:
         """The places of the journal that could not be read, and the segments that went missing."""
         return self._ask(lambda lookup: [Problem(*found) for found in lookup.problems()])
 
+    def witnesses(self) -> dict[str, Witness]:
+        """By segment: how much of it was read, as against what it holds now."""
+        return self._ask(
+            lambda lookup: {name: Witness(*found) for name, *found in lookup.segments()}
+        )
+
+    def losses(self) -> list[Problem]:
+        """The segments that are gone, or shorter than what was once read of them."""
+        return self._ask(lambda lookup: [Problem(*found) for found in lookup.losses()])
+
     def writers(self) -> list[Writer]:
         """All writers, by when they were last heard of."""
         return self._ask(lambda lookup: [Writer(*found) for found in lookup.writers()])
@@ -426,6 +445,12 @@ class Index:
         with self._lock:
             self._connection()
             return run_sql(self._path, self._reader, statement, params)
+
+
+def _merged(before: Losses, now: Losses) -> Losses:
+    """What was lost in all: from the most that a segment held to what it holds now."""
+    both = {name: max(before[name][0], now[name][0]) for name in before.keys() & now.keys()}
+    return before | now | {name: (had, now[name][1]) for name, had in both.items()}
 
 
 def _no_progress(_done: int, _total: int) -> None:

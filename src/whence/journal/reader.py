@@ -157,8 +157,11 @@ class Reader:
                 carry = chunk + carry
             place, step = begin, chunk_bytes
 
-    def read(self, segment: str, offset: int) -> Event:
-        """Read the event whose line starts there, with its payload if that is in a blob."""
+    def read(self, segment: str, offset: int, *, fill: bool = True) -> Event:
+        """Read the event whose line starts there, with its payload if that is in a blob.
+
+        Without `fill` blobs are left alone.
+        """
         problem: CorruptError | None = None
         # A line may be changing under us: an erasure writes over it in place. Then read it again.
         for _ in range(_READ_AGAIN):
@@ -168,16 +171,18 @@ class Reader:
                     event = decode_line(raw)
                 except CorruptError:
                     event = _first_event(raw)
-                return blobs.fill(self.folder, event)
+                return blobs.fill(self.folder, event) if fill else event
             except CorruptError as error:
                 problem = error
         raise CorruptError(f"{segment} at {offset}: {problem}") from problem
 
-    def read_many(self, places: Iterable[tuple[str, int]]) -> Iterator[Event | CorruptError]:
+    def read_many(
+        self, places: Iterable[tuple[str, int]], *, fill: bool = True
+    ) -> Iterator[Event | CorruptError]:
         """Read the events at these places in this order; a broken one is its error."""
         for segment, offset in places:
             try:
-                yield self.read(segment, offset)
+                yield self.read(segment, offset, fill=fill)
             except CorruptError as error:
                 yield error
 

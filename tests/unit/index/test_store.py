@@ -148,6 +148,33 @@ def test_a_segment_that_became_shorter_is_read_anew(tmp_path: Path) -> None:
         index.catch_up()
 
         assert ids_in(index) == [make_id(BASE_NS + n, n) for n in (7, 8)]
+        had, has = (len(b"".join(lines(*ends))) for ends in ((0, 3), (7, 9)))
+        words = f"segment was cut: had {had:,} bytes, has {has:,}"
+        assert index.problems() == [(SEGMENT, has, had - has, words)]
+
+
+def test_what_was_cut_is_remembered_across_later_losses(tmp_path: Path) -> None:
+    segment = tmp_path / f"journal/{SEGMENT}.jsonl"
+    sizes = []
+    for end in (5, 4, 3):
+        segment.unlink(missing_ok=True)
+        append(tmp_path, lines(0, end))
+        sizes.append(segment.stat().st_size)
+        with open_index(tmp_path):
+            pass
+    with open_index(tmp_path) as index:
+        assert [(lost.offset, lost.length) for lost in index.losses()] == [
+            (sizes[2], sizes[0] - sizes[2])
+        ]
+    segment.unlink()
+    with open_index(tmp_path) as index:
+        assert index.losses() == [(SEGMENT, 0, sizes[0], "segment is gone")]
+    append(tmp_path, lines(0, 1))
+    with open_index(tmp_path) as index:
+        assert "segment was cut" in index.losses()[0].problem
+    append(tmp_path, lines(1, 5))
+    with open_index(tmp_path) as index:
+        assert index.losses() == []
 
 
 def test_a_segment_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
