@@ -110,6 +110,8 @@ class Payloads:
                             and find_head(value[::-1])
                         ):
                             break
+                    elif kind is int or kind is bool:
+                        continue
                     elif kind is float:
                         if not _MINUS_INF < value < _INF:
                             break
