@@ -114,6 +114,7 @@ class Log:
         self.read_only = read_only
         self.settings = settings.load(folder)
         self.warnings: list[str] = []
+        self._warned: set[str] = set()
         self._durability = durability or self.settings.journal.durability
         # The lock guards the making and closing of the recorder and the index.
         self._lock = threading.RLock()
@@ -327,7 +328,7 @@ class Log:
         Raises:
             ValueError: it does not parse, or does more than read.
         """
-        return self._need(statement).sql(statement, params)
+        return self._need(statement).sql(statement, params, self._warn)
 
     def statistics(self, query: Query = Query()) -> "list[Statistic]":
         """Count events and add up durations, per primitive and type."""
@@ -341,12 +342,12 @@ class Log:
 
         None means that there is no news just now; the next step then waits `poll_s` seconds.
         """
+        from whence.ask.reading import check_newest_formats, fill
         from whence.index import Problem
-        from whence.journal import blobs
-        from whence.journal.reader import Cursor
+        from whence.journal.reader import Cursor, check_event_format
 
         self._check_folder()
-        self._reader.check_format()
+        check_newest_formats(self._reader)
         query = _cleaned(query)
         first = next(iter(self._reader.segments()), None)
         start = Cursor(first.name, 0) if first is not None and not from_end else None
@@ -355,14 +356,15 @@ class Log:
                 yield None
             elif entry.event is None:
                 yield Problem(entry.segment, entry.offset, entry.length, entry.problem)
-            elif matches(query, entry.event):
-                yield blobs.fill(self.folder, entry.event)
+            else:
+                check_event_format(entry.event)
+                if matches(query, entry.event):
+                    yield fill(self.folder, entry.event, self._warn)
 
     def examine(self, progress: Progress = lambda _done, _in_all: None) -> "Health":
         """Read the whole log: what is there, what is missing, what is not as it should be.
 
-        Believes the journal, not the index, and answers without one. `progress` hears of bytes
-        done and bytes in all.
+        `progress` hears of bytes done and bytes in all. An index that cannot be used costs no answer.
         """
         from whence.ask.health import examine
 
@@ -437,7 +439,8 @@ class Log:
         return index
 
     def _warn(self, text: str) -> None:
-        if text not in self.warnings:
+        if text not in self._warned:
+            self._warned.add(text)
             self.warnings.append(text)
 
     def _check_folder(self) -> None:

@@ -17,10 +17,8 @@ from typing import Any
 
 import msgspec
 
-from whence.ask.reading import Note
-from whence.errors import CorruptError
+from whence.ask.reading import Note, check_formats, check_newest_formats, fill, say_problem
 from whence.event import Event
-from whence.journal import blobs
 from whence.journal.reader import Reader
 from whence.line import split_line
 from whence.query import Query, matches
@@ -35,6 +33,9 @@ _ODD_ESCAPE = re.compile(rb"\\(?:/|u(?!00[01]))")
 _ANY_ESCAPE = re.compile(rb"\\[/u]")
 # The letters outside ASCII that some reading of "the same letter" holds equal to ASCII ones.
 _ODD_CASE = tuple(letter.encode() for letter in "\N{KELVIN SIGN}ſİı")
+
+# What each line has once: so lines that are torn, glued or overwritten show without decoding.
+_START, _TIME = b'{"id":"', b'","time":"'
 
 _SLACK = timedelta(days=1)
 
@@ -128,16 +129,24 @@ _LITERAL = re.compile(r"[A-Za-z0-9 _-]", re.ASCII)
 def find(
     reader: Reader, needle: Needle, query: Query, *, limit: int | None, note: Note
 ) -> Iterator[Event]:
-    """Give the events whose payload holds what is searched for, the last line of the journal first."""
+    """Give the events whose payload holds what is searched for, the last line of the journal first.
+
+    Says where lines are no events, of those that look like none and those that would match.
+    """
+    check_newest_formats(reader)
     met: set[tuple[str, int]] = set()
     if limit is not None and limit <= 0:
         return
     for segment in reversed(reader.segments()):
         if _is_before(segment.name, query.since):
             continue
-        for _, lines in reader.chunks_back(segment.name, segment.size):
-            for line in likely_lines(needle, lines):
-                for event in _matching(reader, needle, query, line, note):
+        for begin, lines in reader.chunks_back(segment.name, segment.size):
+            check_formats(lines)
+            if not _look_whole(lines):
+                _note_fragments(segment.name, begin, lines, note)
+            for offset, line in likely_lines(needle, lines):
+                place = segment.name, begin + offset
+                for event in _matching(reader, needle, query, line, place, note):
                     if (event.w, event.n) not in met:
                         met.add((event.w, event.n))
                         yield event
@@ -153,14 +162,34 @@ def _is_before(segment: str, since: int | None) -> bool:
     return (day + timedelta(days=1) + _SLACK).timestamp() * 1e9 <= since
 
 
-def likely_lines(needle: Needle, lines: bytes) -> Iterator[bytes]:
-    """The lines that may match, the last one first; all that match are among them."""
+def _look_whole(lines: bytes) -> bool:
+    """Whether lines look like events from afar."""
+    size = lines.count(b"\n")
+    starts = lines.count(b"\n" + _START) + lines.startswith(_START)
+    ends = lines.count(b"}\n") + lines.count(b" \n")
+    return starts == ends == size and lines.count(_TIME) <= size and b"\0" not in lines
+
+
+def _note_fragments(segment: str, begin: int, lines: bytes, note: Note) -> None:
+    for line in lines.split(b"\n")[:-1]:
+        for piece in split_line(line):
+            if piece.event is None:
+                note(say_problem(segment, begin + piece.offset, piece.length, piece.problem))
+        begin += len(line) + 1
+
+
+def likely_lines(needle: Needle, lines: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines that may match and their offsets, the last one first; all that match are among them."""
     text = lines.lower() if needle.ignore_case else lines
     has_odd_case = (
         needle.ignore_case and not lines.isascii() and any(letter in lines for letter in _ODD_CASE)
     )
     if not needle.raw or has_odd_case:
-        yield from reversed(lines.split(b"\n"))
+        end = len(lines)
+        for line in reversed(lines.split(b"\n")):
+            if line:
+                yield end - len(line), line
+            end -= len(line) + 1
         return
     more = _other_places(needle, lines)
     end = len(lines)
@@ -176,7 +205,7 @@ def likely_lines(needle: Needle, lines: bytes) -> Iterator[bytes]:
         stop = len(lines) if stop < 0 else stop
         line = lines[start:stop]
         if _may_match(needle, line, text[start:stop]):
-            yield line
+            yield start, line
         end = start
 
 
@@ -209,17 +238,17 @@ def _may_match(needle: Needle, line: bytes, text: bytes) -> bool:
 
 
 def _matching(
-    reader: Reader, needle: Needle, query: Query, line: bytes, note: Note
+    reader: Reader, needle: Needle, query: Query, line: bytes, place: tuple[str, int], note: Note
 ) -> Iterator[Event]:
+    segment, offset = place
     for piece in reversed(split_line(line)):
         event = piece.event
-        if event is None or not matches(query, event):
+        if event is None:
+            note(say_problem(segment, offset + piece.offset, piece.length, piece.problem))
             continue
-        try:
-            event = blobs.fill(reader.folder, event)
-        except CorruptError as error:
-            note(f"cannot search event {event.id}: {error}")
+        if not matches(query, event):
             continue
+        event = fill(reader.folder, event, note)
         if event.payload and any(map(needle.test, texts_of(event.data))):
             yield event
 

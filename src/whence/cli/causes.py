@@ -19,6 +19,7 @@ from whence.cli.options import Where
 from whence.cli.screen import Screen, failure_role
 from whence.draw.styles import Role
 from whence.draw.trees import CAUSES, tree
+from whence.errors import NotFoundError
 
 
 class _More(msgspec.Struct, frozen=True, eq=False):
@@ -32,7 +33,12 @@ def show_causes(
 ) -> None:
     """Answer `--causality`: what led to `reference` and what came of it."""
     with where.look() as log:
-        causality = log.causality(reference, depth=depth, width=width)
+        try:
+            causality = log.causality(reference, depth=depth, width=width)
+        except NotFoundError:
+            # It may be in what could not be read.
+            where.remark(log)
+            raise
         where.screen.show(draw_causality(causality, where.screen, output=output))
         if not causality.is_complete:
             where.screen.note("there is more; --causality on one of these events shows it")

@@ -46,6 +46,8 @@ def command(where: Where, output: str) -> None:
             where.screen.show(format_pretty(keys).splitlines())
         else:
             where.screen.show(_draw(health, where.screen))
+        if health.index is None:
+            where.remark(log)
     if not is_whole:
         from whence.cli.app import exit_with
 

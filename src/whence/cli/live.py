@@ -9,11 +9,11 @@ import click
 import msgspec
 
 from whence.ask.phrases import phrase
+from whence.ask.reading import check_newest_formats, fill, say_problem
 from whence.cli.formats import format_event
 from whence.cli.options import Filters, Where, shorten
 from whence.cli.rows import Layout
 from whence.event import Event
-from whence.journal import blobs
 from whence.journal.reader import Reader
 from whence.query import Query, matches
 
@@ -59,6 +59,7 @@ def show_live(
             shown = {(event.w, event.n) for event in newest}
             screen.show(line for event in newest for line in lines(event))
         where.remark(log)
+        told = len(log.warnings)
         for news in chain(waiting, live):
             if isinstance(news, Event):
                 if (news.w, news.n) not in shown and _any_matches(wanted, news):
@@ -66,6 +67,9 @@ def show_live(
                         screen.show_now(line)
             elif news is not None:
                 screen.warn(f"{news.segment} at {news.offset}: {news.problem}")
+            for warning in log.warnings[told:]:
+                screen.warn(warning)
+            told = len(log.warnings)
 
 
 def _queries_for(log: "Log", ref: str | None, query: Query) -> list[Query]:
@@ -91,14 +95,20 @@ def _newest(log: "Log", wanted: list[Query], number: int) -> list[Event]:
 
     Read from the end of the journal, so that a large one that was never indexed answers at once.
     """
+    note = log.warnings.append
     with closing(Reader(log.folder)) as reader:
-        reader.check_format()
-        found = (
-            entry.event
-            for entry in reader.scan_back()
-            if entry.event is not None and _any_matches(wanted, entry.event)
-        )
-        return [blobs.fill(log.folder, event) for event in islice(found, number)][::-1]
+        check_newest_formats(reader)
+        if not reader.segments():
+            note("the journal has no segments any more; whence doctor says which are gone")
+
+        def matching() -> Iterator[Event]:
+            for entry in reader.scan_back():
+                if entry.event is None:
+                    note(say_problem(entry.segment, entry.offset, entry.length, entry.problem))
+                elif _any_matches(wanted, entry.event):
+                    yield fill(log.folder, entry.event, note)
+
+        return list(islice(matching(), number))[::-1]
 
 
 def _any_matches(wanted: list[Query], event: Event) -> bool:

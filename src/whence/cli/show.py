@@ -14,6 +14,7 @@ from whence.cli.options import (
     verb,
 )
 from whence.cli.timelines import FORMATS
+from whence.errors import NotFoundError
 
 _OVERVIEW_EVENTS = 20
 
@@ -97,7 +98,12 @@ def _show_timeline(
     screen = where.screen
     with where.look() as log:
         query = filters.query(log, screen)
-        timeline = log.timeline(ref, query=query, limit=number)
+        try:
+            timeline = log.timeline(ref, query=query, limit=number)
+        except NotFoundError:
+            # It may be in what could not be read.
+            where.remark(log)
+            raise
         screen.show(draw_timeline(timeline, query, screen, output=output, reverse=reverse))
         if not timeline.rows:
             screen.note("nothing found")

@@ -4,7 +4,7 @@
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +27,20 @@ _NO_FUNCTIONS = frozenset("load_extension readfile writefile edit fts3_tokenizer
 _BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
-def run_sql(path: Path, reader: Reader, statement: str, values: Sequence[Value]) -> Answer:
+def run_sql(
+    path: Path,
+    reader: Reader,
+    statement: str,
+    values: Sequence[Value],
+    note: Callable[[str], None],
+) -> Answer:
     """Run one statement over the index at `path`; return the names of the columns and the rows.
+
+    `note` hears of payloads that cannot be read, which are NULL then.
 
     Raises `ValueError` for a statement that does not parse, or that does more than read.
     """
-    db = _open(path, reader)
+    db = _open(path, reader, note)
     try:
         cursor = db.execute(statement, values)
         if cursor.description is None:
@@ -69,7 +77,7 @@ def _translate(error: sqlite3.Error) -> BaseException:
     return ValueError(str(error))
 
 
-def _open(path: Path, reader: Reader) -> sqlite3.Connection:
+def _open(path: Path, reader: Reader, note: Callable[[str], None]) -> sqlite3.Connection:
     try:
         db = sqlite3.connect(
             f"{path.resolve().as_uri()}?mode=ro",
@@ -84,9 +92,17 @@ def _open(path: Path, reader: Reader) -> sqlite3.Connection:
 
         def payload(segment: int, offset: int) -> str | None:
             try:
-                raw = bytes(reader.read(str(segments[segment]), offset).payload)
-            except (CorruptError, StoreError, KeyError):
+                name = segments[segment]
+            except KeyError:
                 return None
+            try:
+                event = reader.read(str(name), offset)
+            except (CorruptError, StoreError) as error:
+                note(f"metadata of the event at {name} {offset} is NULL: {error}")
+                return None
+            raw = bytes(event.payload)
+            if not raw and event.blob is not None:
+                note(f"metadata of event {event.id} is NULL: blob {event.commit} is gone")
             return raw.decode() if raw else None
 
         db.create_function("whence_payload", 2, payload)

@@ -437,14 +437,21 @@ class Index:
         """By writer: how many of its events no line holds, writers without a hole left out."""
         return {writer.name: writer.lost for writer in self.writers() if writer.lost}
 
-    def sql(self, statement: str, params: Sequence[Value] = ()) -> Answer:
+    def sql(
+        self,
+        statement: str,
+        params: Sequence[Value] = (),
+        note: Callable[[str], None] = lambda _: None,
+    ) -> Answer:
         """Run one reading statement over `events` and the tables; return column names and rows.
+
+        `note` hears of payloads that cannot be read, which are NULL then.
 
         Raises `ValueError` for a statement that does not parse, or that does more than read.
         """
         with self._lock:
             self._connection()
-            return run_sql(self._path, self._reader, statement, params)
+            return run_sql(self._path, self._reader, statement, params, note)
 
 
 def _merged(before: Losses, now: Losses) -> Losses:

@@ -194,15 +194,26 @@ def test_filters_and_limits_narrow_the_answer() -> None:
     assert search(lines, "x", limit=0) == []
 
 
-def test_repeats_and_what_is_no_event_are_passed_over() -> None:
+def test_repeats_are_passed_over_and_what_is_no_event_is_named_too(tmp_path: Path) -> None:
     good = make_line(1, b'["x"]')
+    fragment = b'half a line with x,"salt":"'
+    glued = good + make_line(2, b'["x"]')
+    torn = make_line(3, b'["nothing of the kind"]')[:-9]
+    (tmp_path / "journal").mkdir()
+    (tmp_path / "journal" / "2026-11-20.0000.jsonl").write_bytes(
+        b"".join(line + b"\n" for line in (good, good, fragment, glued, torn))
+    )
+    notes: list[str] = []
 
-    assert search(
-        [good, good, b'half a line with x,"salt":"', good + make_line(2, b'["x"]')], "x"
-    ) == [
-        2,
-        1,
-    ]
+    finds = find(Reader(tmp_path), make_needle("x", None), Query(), limit=None, note=notes.append)
+
+    assert [event.n for event in finds] == [2, 1]
+    fragment_at = 2 * len(good) + 2
+    torn_at = fragment_at + len(fragment) + len(glued) + 2
+    assert {note.partition(": ")[0] for note in notes} == {
+        f"2026-11-20.0000 at {fragment_at}",
+        f"2026-11-20.0000 at {torn_at}",
+    }
 
 
 def test_a_line_escaped_in_every_place_costs_no_more_than_reading_it() -> None:
