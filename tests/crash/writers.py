@@ -14,6 +14,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from whence.recorder.recorder import Recorder
 WRITERS = 4
 _THREADS = 8
 _LIFE_S = 0.06
+_LONGEST_LIFE_S = 30
 _LAYOUT = Layout(segment_bytes=64 * 1024)
 
 
@@ -63,6 +65,8 @@ def _stream(
 
 
 def _live(folder: Path, name: str, style: str, pipe: int) -> None:
+    # Should nobody be left to kill it, it must not fill the disk.
+    signal.alarm(_LONGEST_LIFE_S)
     recorder = Recorder(folder, layout=_LAYOUT, disk=_Buffering() if style == "buffering" else None)
     promise = PROMISES.get(style.removeprefix("threads-"), {})
     threads = _THREADS if style.startswith("threads") else 1
@@ -90,6 +94,8 @@ def _round(folder: Path, number: str, style: str, chance: random.Random) -> list
                 os.close(read_end)
                 _live(folder, f"{number}.{writer}", style, write_end)
             finally:
+                # Reached only if something raised: it is told, for nobody else will.
+                traceback.print_exc()
                 os._exit(70)
         os.close(write_end)
         pipes.append(read_end)
