@@ -229,19 +229,78 @@ def test_a_handler_anywhere_may_record(
     assert at > 10
 
 
-def test_closing_anywhere_in_a_call_leaves_a_sound_log(tmp_path: Path) -> None:
+def _in_time(act: Callable[[], None]) -> None:
+    """Run in a thread of its own, so that waiting for ever turns red."""
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            act()
+        except BaseException as error:  # noqa: BLE001
+            errors.append(error)
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join(timeout=300)
+    assert not thread.is_alive(), "it waits for ever"
+    if errors:
+        raise errors[0]
+
+
+@pytest.mark.parametrize("promise", ["os", "wait", "disk"])
+def test_closing_anywhere_in_a_call_leaves_a_sound_log(promise: str, tmp_path: Path) -> None:
     """As a handler of SIGTERM might: what is lost then is counted, and nothing is torn."""
-    at = 0
-    while True:
+
+    def close_at(at: int) -> bool:
         log = _begun()
         with _Anywhere(at, log.recorder.close) as anywhere:
-            log.emit("main")
+            try:
+                log.emit("main", promise)
+            except StoreError:
+                assert promise == "disk"
         log.recorder.close()
 
         found = log.read(log.simulated, tmp_path / str(at))
         assert len(log.account.missing(found)) <= log.recorder.lost
         assert log.disk.open_paths == []
-        if not anywhere.has_acted:
-            break
-        at += 1
-    assert at > 10
+        return anywhere.has_acted
+
+    def close_everywhere() -> None:
+        at = 0
+        while close_at(at):
+            at += 1
+        assert at > 10
+
+    _in_time(close_everywhere)
+
+
+@pytest.mark.parametrize("promise", ["os", "disk"])
+def test_a_handler_anywhere_in_a_close_may_record(promise: str, tmp_path: Path) -> None:
+    """What comes too late is counted, or refused where it was to be durable."""
+
+    def record_at(at: int) -> bool:
+        log = _begun()
+
+        def record() -> None:
+            try:
+                log.emit("handler", promise)
+            except StoreError:
+                assert promise == "disk"
+
+        with _Anywhere(at, record) as anywhere:
+            log.recorder.close()
+        log.recorder.close()
+
+        found = log.read(log.simulated, tmp_path / str(at))
+        assert len(log.account.missing(found)) <= log.recorder.lost
+        assert log.account.missing(found, ["disk"]) == set()
+        assert log.disk.open_paths == []
+        return anywhere.has_acted
+
+    def record_everywhere() -> None:
+        at = 0
+        while record_at(at):
+            at += 1
+        assert at > 10
+
+    _in_time(record_everywhere)
