@@ -165,9 +165,17 @@ def _is_before(segment: str, since: int | None) -> bool:
 def _look_whole(lines: bytes) -> bool:
     """Whether lines look like events from afar."""
     size = lines.count(b"\n")
-    starts = lines.count(b"\n" + _START) + lines.startswith(_START)
-    ends = lines.count(b"}\n") + lines.count(b" \n")
-    return starts == ends == size and lines.count(_TIME) <= size and b"\0" not in lines
+    joints = lines.count(b"}\n" + _START)
+    if joints != size - 1:
+        # Lines with a short payload end in spaces.
+        joints += lines.count(b" \n" + _START)
+    return (
+        joints == size - 1
+        and lines.startswith(_START)
+        and lines.endswith((b"}\n", b" \n"))
+        and lines.count(_TIME) <= size
+        and b"\0" not in lines
+    )
 
 
 def _note_fragments(segment: str, begin: int, lines: bytes, note: Note) -> None:
