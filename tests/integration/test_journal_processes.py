@@ -110,10 +110,7 @@ def test_a_full_disk_is_survived(tmp_path: Path) -> None:
     """On a real small disk where one may be mounted, else with a limit on the file."""
     disk, copy = tmp_path / "disk", tmp_path / "copy"
     disk.mkdir()
-    script = (
-        f"mount -t tmpfs -o size=600k tmpfs {disk} && "
-        f'"$0" "$@" && cp -r {disk}/log {copy}'
-    )
+    script = f'mount -t tmpfs -o size=600k tmpfs {disk} && "$0" "$@" && cp -r {disk}/log {copy}'
     may_mount = (
         shutil.which("unshare") is not None
         and not subprocess.run(
