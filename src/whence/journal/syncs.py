@@ -5,7 +5,9 @@ for everybody who has handed in a ticket by then. An exception may be raised in 
 anywhere (Ctrl-C, a handler that raises): nobody else may then wait for it for ever.
 """
 
+import logging
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol
@@ -15,6 +17,8 @@ from whence.errors import StoreError
 _LOOK_AGAIN_S = 0.5
 """How long a sleeper trusts that somebody will wake it: only a thread that was interrupted in the
 very moment of doing so breaks that."""
+
+_logger = logging.getLogger("whence")
 
 
 class Ticket:
@@ -61,7 +65,12 @@ class GroupSync:
         self._stopper: Ticket | None = None
         # Appended to by anyone, shortened by who leads.
         self._waiting: list[Ticket] = []
+        # The threads that wait, lead, or keep others from leading.
         self._inside: set[int] = set()
+
+    def is_inside(self) -> bool:
+        """Whether this is a handler or finalizer that interrupts this very thread in here."""
+        return threading.get_ident() in self._inside
 
     def wait(self, ticket: Ticket) -> None:
         """Return when the ticket's line is durable; StoreError if that cannot be promised."""
@@ -71,11 +80,11 @@ class GroupSync:
 
     def wait_all(self, tickets: list[Ticket]) -> None:
         """Make several lines durable at once; each ticket then holds its own error or None."""
-        me = threading.get_ident()
-        if me in self._inside:
+        if self.is_inside():
             # A signal handler or finalizer interrupted this very thread while it waits: the line
             # is queued and will be written, but who would wake it has to wait for it.
             raise StoreError("cannot wait for the disk inside a handler that interrupts a wait")
+        me = threading.get_ident()
         try:
             self._inside.add(me)
             self._wait_inside(tickets)
@@ -84,11 +93,13 @@ class GroupSync:
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Keep everybody from syncing inside the block."""
+        """Keep everybody from syncing inside the block. Not for a thread that is inside already."""
         mine = Ticket()
         mine.gate = threading.Lock()
         mine.gate.acquire()
+        me = threading.get_ident()
         try:
+            self._inside.add(me)
             while not self._lead(mine):
                 self._stopper = mine
                 mine.gate.acquire(timeout=_LOOK_AGAIN_S)
@@ -96,6 +107,7 @@ class GroupSync:
             yield
         finally:
             mine.is_gone = True
+            self._inside.discard(me)
             self._wake_one()
 
     def _wait_inside(self, tickets: list[Ticket]) -> None:
@@ -163,15 +175,16 @@ class AsyncSync:
 
     def __init__(self, group: GroupSync) -> None:
         self._group = group
-        # Appended to by anyone, taken as a whole by the thread.
-        self._asked: list[tuple[Ticket, Tell]] = []
+        # Appended to by anyone, and taken without a lock: a handler may close the log while the
+        # very thread that it interrupts takes.
+        self._asked: deque[tuple[Ticket, Tell]] = deque()
         # Opened to wake the thread.
         self._gate = threading.Lock()
         self._gate.acquire()
         self._is_asleep = False
         self._is_closed = False
-        # Held to start the thread, and to take what was asked.
-        self._guard = threading.Lock()
+        # Held to start the thread; re-entrant for what interrupts that.
+        self._guard = threading.RLock()
         self._thread: threading.Thread | None = None
 
     def ask(self, ticket: Ticket, tell: Tell) -> None:
@@ -188,21 +201,25 @@ class AsyncSync:
     def close(self) -> None:
         """Finish what was asked and end the thread."""
         self._is_closed = True
-        if self._thread is not None:
+        thread = self._thread
+        # It may be this one, if a finalizer closes the log.
+        if thread is not None and thread is not threading.current_thread() and thread.is_alive():
             self._wake()
-            self._thread.join()
+            thread.join()
         # Somebody may have asked just as the thread ended.
         self._serve(self._take())
 
     def _start(self) -> None:
         with self._guard:
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="whence-sync", daemon=True)
-                try:
-                    thread.start()
-                except RuntimeError as error:
-                    raise StoreError(f"cannot start the thread that syncs: {error}") from error
-                self._thread = thread
+            if self._thread is not None:
+                return
+            thread = threading.Thread(target=self._run, name="whence-sync", daemon=True)
+            self._thread = thread
+            try:
+                thread.start()
+            except RuntimeError as error:
+                self._thread = None
+                raise StoreError(f"cannot start the thread that syncs: {error}") from error
 
     def _wake(self) -> None:
         self._is_asleep = False
@@ -220,13 +237,21 @@ class AsyncSync:
                     self._gate.acquire()
                 self._is_asleep = False
                 continue
-            self._serve(self._take())
+            try:
+                self._serve(self._take())
+            except BaseException:
+                # Who asked has been told, and who asks next needs this thread.
+                _logger.warning("syncing the journal failed, and goes on", exc_info=True)
 
     def _take(self) -> list[tuple[Ticket, Tell]]:
-        with self._guard:
-            asked = self._asked[:]
-            del self._asked[: len(asked)]
-            return asked
+        taken: list[tuple[Ticket, Tell]] = []
+        for _ in range(len(self._asked)):
+            try:
+                taken.append(self._asked.popleft())
+            except IndexError:
+                # Another thread takes too: the log is being closed.
+                break
+        return taken
 
     def _serve(self, asked: list[tuple[Ticket, Tell]]) -> None:
         if not asked:

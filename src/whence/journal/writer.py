@@ -192,7 +192,8 @@ class Writer:
         """Return when the line survives a power cut; StoreError when that cannot be promised."""
         ticket = Ticket()
         self._queue.append(Line(head, tail, ticket))
-        if self._is_interrupting():
+        # Also where it is not busy yet: who leads needs the lock, and nobody would let it go.
+        if self._holds_lock():
             raise StoreError("cannot wait for the disk inside a handler that interrupts a write")
         self._group.wait(ticket)
 
@@ -215,9 +216,10 @@ class Writer:
     def close(self) -> None:
         """Write what is queued and `writer.close`, and give everything back. May be called twice.
 
-        Does nothing inside a handler that interrupts a write, which is still to be finished.
+        Does nothing inside a handler that interrupts a write or a wait, which is still to be
+        finished: call it again when the handler has returned.
         """
-        if self._is_interrupting():
+        if self._holds_lock() or self._group.is_inside():
             return
         self._async.close()
         with self._group.stopped():
@@ -232,6 +234,13 @@ class Writer:
 
     def sync_written(self, tickets: list[Ticket]) -> None:
         """Make the tickets' lines durable, in a new segment if a sync fails. See `Syncable`."""
+        try:
+            self._sync_written(tickets)
+        finally:
+            # What interrupted us while we were busy has only left its line.
+            self._combine()
+
+    def _sync_written(self, tickets: list[Ticket]) -> None:
         problem: OSError | None = None
         for _ in range(2):
             due = self._alone(lambda: self._prepare_sync(tickets))
@@ -500,11 +509,14 @@ class Writer:
 
     def _is_interrupting(self) -> bool:
         """Whether this is a handler or finalizer that interrupts this very thread as it writes."""
-        return self._is_busy and bool(self._lock._is_owned())  # type: ignore[attr-defined]
+        return self._is_busy and self._holds_lock()
+
+    def _holds_lock(self) -> bool:
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]
 
     def _let_go(self) -> None:
         """Release the lock if an interrupt came after it was taken and before that was known."""
-        while not self._is_busy and self._lock._is_owned():  # type: ignore[attr-defined]
+        while not self._is_busy and self._holds_lock():
             self._lock.release()
 
 
