@@ -6,6 +6,7 @@ order, and the next open works.
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -82,6 +83,7 @@ def test_what_had_returned_is_there(tmp_path: Path, full: bool) -> None:
         account = _account(outcome)
         account.check_honest(outcome.found)
         assert account.missing(outcome.found) == set(), f"the seed was {seed}"
+        shutil.rmtree(tmp_path / str(seed))
 
 
 def test_the_rounds_are_worth_their_time(tmp_path: Path) -> None:
@@ -102,6 +104,7 @@ def test_stronger_promises_lose_nothing(style: str, tmp_path: Path, full: bool) 
         account = _account(outcome)
         account.check_honest(outcome.found)
         assert account.missing(outcome.found) == set(), f"the seed was {seed}"
+        shutil.rmtree(tmp_path / str(seed))
 
 
 def test_many_threads_lose_no_more_than_the_queue_holds(tmp_path: Path, full: bool) -> None:
@@ -115,6 +118,7 @@ def test_many_threads_lose_no_more_than_the_queue_holds(tmp_path: Path, full: bo
         # Lines leave the queue in the order of their counts, so only the newest can be lost.
         account.attempted.update(there)
         account.check_honest(outcome.found)
+        shutil.rmtree(tmp_path / str(seed))
 
 
 def test_the_table_notices_a_writer_that_buffers(tmp_path: Path) -> None:
