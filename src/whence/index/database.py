@@ -61,7 +61,11 @@ class RefusedError(Exception):
     """The folder does not let us keep an index here."""
 
 
-def translate(error: sqlite3.Error) -> Exception:
+# What comes of a file that broke: the module decodes names and messages before it looks at them.
+DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+
+def translate(error: Exception) -> Exception:
     """What a failure of SQLite means for the index."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in _REFUSED:
@@ -86,7 +90,7 @@ def open_database(folder: Path) -> tuple[sqlite3.Connection, Path]:
         except BaseException:
             db.close()
             raise
-    except sqlite3.Error as error:
+    except DATABASE_ERRORS as error:
         if not path.exists():
             raise BrokenError("index was removed while it was opened") from error
         raise translate(error) from error

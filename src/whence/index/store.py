@@ -26,6 +26,7 @@ from whence.index.catchup import (
     settle_news,
 )
 from whence.index.database import (
+    DATABASE_ERRORS,
     PATIENCE_S,
     BrokenError,
     RefusedError,
@@ -220,7 +221,7 @@ class Index:
                         db.rollback()
                 except sqlite3.ProgrammingError:
                     raise
-                except sqlite3.Error as error:
+                except DATABASE_ERRORS as error:
                     problem = translate(error)
                 except BrokenError as error:
                     problem = error
@@ -248,7 +249,7 @@ class Index:
                     problem = error
                 except BrokenError as error:
                     problem = error
-                except sqlite3.Error as error:
+                except DATABASE_ERRORS as error:
                     problem = translate(error)
                     if isinstance(problem, RefusedError):
                         db.close()
