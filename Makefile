@@ -5,7 +5,7 @@
 # when its lock changes.
 
 PYTHON ?= python3
-PYTEST_FLAGS ?=
+PYTEST_FLAGS ?= -n 2
 
 VENV := .venv
 WHEEL_VENV := .venv-wheel
