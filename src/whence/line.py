@@ -20,6 +20,9 @@ INLINE_BYTES_MAX = 64 * 1024
 DEPTH_MAX = 200
 """Payloads nest no deeper than this, so that every reader's stack can decode them."""
 
+# The line itself is one more.
+_LINE_LEVELS = DEPTH_MAX + 1
+
 NUMBER_MAX = 2**63 - 1
 """The numbers of an envelope are no larger, so that every store can hold them."""
 
@@ -97,7 +100,7 @@ def decode_line(raw: bytes) -> Event:
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise CorruptError(f"not an event: {_clause(error)}") from error
     except RecursionError as error:
-        if not _is_too_deep(text):
+        if not _is_too_deep(text, _LINE_LEVELS):
             # The caller has left too little of the stack: that says nothing about the line.
             raise
         raise CorruptError(f"payload is nested deeper than {DEPTH_MAX}") from error
@@ -108,7 +111,7 @@ def decode_line(raw: bytes) -> Event:
         if event.commit is not None or not payload_size or not _SALT(event.salt):
             raise CorruptError("salt, data and commit do not fit together")
         size = len(text) - payload_size - _SALT_PART_BYTES
-        if payload_size > 2 * DEPTH_MAX and _is_too_deep(text):
+        if payload_size > 2 * DEPTH_MAX and _is_too_deep(text, _LINE_LEVELS):
             raise CorruptError(f"payload is nested deeper than {DEPTH_MAX}")
     else:
         if payload_size or event.commit is None or not _COMMIT(event.commit):
@@ -133,13 +136,26 @@ def decode_line(raw: bytes) -> Event:
     return event
 
 
-def _is_too_deep(text: bytes) -> bool:
-    """Tell whether a line's payload nests too deep; also true of brackets that do not match."""
-    if text.count(b"[") + text.count(b"{") <= DEPTH_MAX:
+def payload_problem(payload: bytes) -> str:
+    """What keeps bytes from being a payload that every reader can decode, or ""."""
+    if _is_too_deep(payload, DEPTH_MAX):
+        return f"is nested deeper than {DEPTH_MAX}"
+    if not _is_utf8(payload):
+        return "is not UTF-8"
+    try:
+        msgspec.json.decode(payload, type=msgspec.Raw)
+    except msgspec.DecodeError:
+        return "is not JSON"
+    return ""
+
+
+def _is_too_deep(text: bytes, levels: int) -> bool:
+    """Tell whether JSON nests deeper than `levels`; also true of brackets that do not match."""
+    if text.count(b"[") + text.count(b"{") <= levels:
         return False
     brackets = _STRINGS.sub(b"", text).translate(_SQUARE, _NO_BRACKETS)
-    # Each round takes the innermost level away. The line itself is one more than its payload.
-    for _ in range(DEPTH_MAX + 1):
+    # Each round takes the innermost level away.
+    for _ in range(levels):
         brackets = brackets.replace(b"[]", b"")
     return brackets != b""
 

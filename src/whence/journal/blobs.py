@@ -15,7 +15,7 @@ from whence.errors import CorruptError, StoreError
 from whence.event import Event
 from whence.journal.disk import Disk
 from whence.journal.place import Layout, make_shared_folder, share
-from whence.line import commitment
+from whence.line import commitment, payload_problem
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
 
@@ -33,8 +33,10 @@ def write_blob(folder: Path, disk: Disk, layout: Layout, salt: str, payload: byt
     path = blob_path(folder, commit)
     temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
     try:
+        # Also the folder's own: who made it may have been killed before it could sync it.
+        holders = [folder]
         for each in (folder, path.parent):
-            make_shared_folder(disk, each, layout)
+            holders += make_shared_folder(disk, each, layout)[0]
         try:
             _write_file(disk, layout, temporary, salt.encode() + b"\n" + payload)
             # From here on a crash leaves a whole blob under a name that no line knows: collected later.
@@ -42,9 +44,8 @@ def write_blob(folder: Path, disk: Disk, layout: Layout, salt: str, payload: byt
         except OSError:
             _remove(disk, temporary)
             raise
-        disk.sync_folder(path.parent)
-        # Also the name of the folder: who made it may have been killed before it could.
-        disk.sync_folder(folder)
+        for each in dict.fromkeys([path.parent, *holders]):
+            disk.sync_folder(each)
     except OSError as error:
         raise StoreError(f"cannot keep blob {path}: {error.strerror}") from error
     return commit
@@ -97,6 +98,10 @@ def read_blob(folder: Path, commit: str) -> tuple[str, bytes] | None:
     salt, _, payload = content.partition(b"\n")
     if commitment(salt.decode("latin-1"), payload) != commit:
         raise CorruptError(f"blob {commit} does not match its name")
+    problem = payload_problem(payload)
+    if problem:
+        # Whoever wrote the line wrote this too: it matches, and is no payload all the same.
+        raise CorruptError(f"blob {commit} {problem}")
     return salt.decode("latin-1"), payload
 
 

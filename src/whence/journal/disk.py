@@ -20,7 +20,22 @@ class Disk:
 
     def open(self, path: Path, flags: int, mode: int) -> int:
         """Open `path`, never inherited by programs that this one starts."""
-        return os.open(path, flags | os.O_CLOEXEC, mode)
+        flags |= os.O_CLOEXEC
+        if not flags & os.O_CREAT:
+            return os.open(path, flags)
+        try:
+            fd = os.open(path, flags | os.O_EXCL, mode)
+        except FileExistsError:
+            if flags & os.O_EXCL:
+                raise
+            return os.open(path, flags, mode)
+        try:
+            # Whatever the umask is.
+            os.fchmod(fd, mode)
+        except BaseException:
+            os.close(fd)
+            raise
+        return fd
 
     # Writes and returns how much was taken, which may be less than all. Not wrapped in a method:
     # every event passes here, and a Python call more would cost it a tenth.
@@ -50,8 +65,8 @@ class Disk:
         os.unlink(path)
 
     def stat(self, path: Path) -> os.stat_result:
-        """Look a name up."""
-        return os.stat(path)
+        """Look a name up: itself, not what it may point to."""
+        return os.stat(path, follow_symlinks=False)
 
     def fstat(self, fd: int) -> os.stat_result:
         """Look an open file up."""
@@ -61,17 +76,25 @@ class Disk:
         """Give a descriptor back."""
         os.close(fd)
 
-    def make_folder(self, path: Path, mode: int) -> bool:
-        """Make a folder and its parents; False if it was there."""
-        if path.is_dir():
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.mkdir(path, mode)
-        except FileExistsError:
-            return False
-        os.chmod(path, mode)
-        return True
+    def make_folder(self, path: Path, mode: int) -> list[Path]:
+        """Make a folder and what is missing above it; returns what was made, the topmost first."""
+        missing = []
+        above = path
+        while above != above.parent and not above.is_dir():
+            missing.append(above)
+            above = above.parent
+        made = []
+        for folder in reversed(missing):
+            try:
+                os.mkdir(folder, mode if folder == path else 0o777)
+            except FileExistsError:
+                # Another process made it at this moment, and may be killed before it syncs it.
+                if not folder.is_dir():
+                    raise
+            made.append(folder)
+        if made:
+            os.chmod(path, mode)
+        return made
 
     def names(self, path: Path) -> list[str]:
         """List the names in a folder."""

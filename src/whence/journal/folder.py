@@ -46,7 +46,11 @@ class FileSystem(NamedTuple):
 def parse_segment(name: str) -> SegmentName | None:
     """Read a segment's name without its suffix; None if it is not one."""
     found = _SEGMENT(name)
-    return SegmentName(found[1], int(found[2])) if found else None
+    if found is None:
+        return None
+    segment = SegmentName(found[1], int(found[2]))
+    # One name for each: `00000` is nobody's.
+    return segment if str(segment) == name else None
 
 
 def journal_folder(folder: Path) -> Path:

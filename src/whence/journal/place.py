@@ -4,6 +4,7 @@ Everything here but `sync` runs under the writer's lock.
 """
 
 import os
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -21,11 +22,17 @@ class Layout(NamedTuple):
     group: int | None = None
 
 
-def make_shared_folder(disk: Disk, path: Path, layout: Layout) -> str:
-    """Make a folder of the log if it is missing; returns what to warn of, or ""."""
-    if not disk.make_folder(path, layout.folder_mode):
-        return ""
-    return share(path, layout.folder_mode, layout.group)
+def make_shared_folder(disk: Disk, path: Path, layout: Layout) -> tuple[list[Path], str]:
+    """Make a folder of the log if it is missing.
+
+    Returns the folders that now hold a new name, to be synced before anything below is promised,
+    and what to warn of, or "".
+    """
+    made = disk.make_folder(path, layout.folder_mode)
+    if not made:
+        return [], ""
+    holders = [folder.parent for folder in made]
+    return holders, share(path, layout.folder_mode, layout.group)
 
 
 def share(path: Path, mode: int, group: int | None) -> str:
@@ -51,7 +58,7 @@ class Place:
     """Chooses, opens and syncs the segments of one writer. `fd` is None where none is open."""
 
     __slots__ = (
-        "_asked", "_bad", "_disk", "_folder", "_folders_synced", "_kept", "_layout", "_path",
+        "_asked", "_bad", "_disk", "_folder", "_folders_synced", "_holders", "_kept", "_layout", "_path",
         "_promised", "_retired", "_warn", "fd", "generation", "is_volatile", "segment",
     )  # fmt: skip
 
@@ -76,7 +83,9 @@ class Place:
         self._retired: list[Opened] = []
         # Generations that can no longer be trusted: a sync failed, or the name is gone.
         self._bad: set[int] = set()
+        # The newest generation whose folders are synced, and folders above that hold new names.
         self._folders_synced = 0
+        self._holders: list[Path] = []
 
     def choose(self, day: str) -> SegmentName | None:
         """See to it that the segment to write to is open; OSError or StoreError if none can be.
@@ -181,12 +190,21 @@ class Place:
         if not names:
             return SegmentName(day, 0)
         newest = names[-1]
-        size = self._disk.stat(segment_path(self._folder, str(newest))).st_size
-        return newest if size < self._layout.segment_bytes else newest.next_number()
+        try:
+            found = self._disk.stat(segment_path(self._folder, str(newest)))
+        except FileNotFoundError:
+            return newest.next_number()
+        # A folder or a link in its place is somebody else's.
+        has_room = stat.S_ISREG(found.st_mode) and found.st_size < self._layout.segment_bytes
+        return newest if has_room else newest.next_number()
 
     def _open(self, name: SegmentName) -> None:
         layout, disk, root = self._layout, self._disk, journal_folder(self._folder)
-        warnings = [make_shared_folder(disk, folder, layout) for folder in (self._folder, root)]
+        warnings = []
+        for folder in (self._folder, root):
+            holders, warning = make_shared_folder(disk, folder, layout)
+            self._holders += holders
+            warnings.append(warning)
         is_volatile = disk.file_system(root).is_volatile
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
         path = segment_path(self._folder, str(name))
@@ -211,16 +229,17 @@ class Place:
             self._give_back(fd)
 
     def _sync_folders(self) -> None:
-        """Make the names of our segments survive.
+        """Make the names of our segments survive, and of what they are in.
 
-        The first time also those of the folders themselves: whoever made them may have been
-        killed before it could.
+        Those of the log's own folders each time, also if others made them: whoever did may have
+        been killed before it could sync them.
         """
-        root = journal_folder(self._folder)
-        self._disk.sync_folder(root)
-        if not self._folders_synced:
-            self._disk.sync_folder(self._folder)
-            self._disk.sync_folder(self._folder.parent)
+        holders = self._holders[:]
+        own = [journal_folder(self._folder), self._folder, self._folder.parent]
+        for folder in dict.fromkeys([*own, *reversed(holders)]):
+            self._disk.sync_folder(folder)
+        # What was made meanwhile belongs to a later generation.
+        del self._holders[: len(holders)]
 
     def _give_back(self, fd: int) -> None:
         """Close a descriptor. What is reported then is of no use: it is gone in any case."""

@@ -157,8 +157,8 @@ class FailingDisk(Disk):
         path = self._open[fd]
         return self._perform(self._strike("fstat"), path, lambda: self._inner.fstat(fd))
 
-    def make_folder(self, path: Path, mode: int) -> bool:
-        """Make a folder; False if it was there."""
+    def make_folder(self, path: Path, mode: int) -> list[Path]:
+        """Make a folder and what is missing above it; returns what was made."""
         fault = self._strike("make_folder")
         return self._perform(fault, path, lambda: self._inner.make_folder(path, mode))
 

@@ -176,27 +176,25 @@ class SimulatedDisk(Disk):
             self._opened(fd)
             del self._open[fd]
 
-    def make_folder(self, path: Path, mode: int) -> bool:
-        """Make a folder; False if it was there."""
+    def make_folder(self, path: Path, mode: int) -> list[Path]:
+        """Make a folder and what is missing above it; returns what was made, the topmost first."""
         with self._lock:
             is_last = self._step()
-            folder = self._root
-            # What is above the log's own folders is taken as there: it is not ours to keep.
-            for name in path.parts[1:-1]:
-                above = folder.names.get(name)
-                if above is None:
-                    above = _Folder(self._number(), _MODE_ABOVE)
-                    folder.names[name] = folder.synced[name] = above
-                if isinstance(above, _File):
-                    raise _error(errno.ENOTDIR, path)
-                folder = above
-            found = folder.names.get(path.name)
-            if isinstance(found, _File):
-                raise _error(errno.EEXIST, path)
-            if found is None and (not is_last or self._random.random() < 0.5):
-                self._change(folder, {path.name: _Folder(self._number(), mode)})
+            folder, made = self._root, []
+            for above in [*reversed(path.parents), path][1:]:
+                found = folder.names.get(above.name)
+                if isinstance(found, _File):
+                    number = errno.EEXIST if above == path else errno.ENOTDIR
+                    raise _error(number, path)
+                if found is None:
+                    if is_last and self._random.random() < 0.5:
+                        break
+                    found = _Folder(self._number(), mode if above == path else _MODE_ABOVE)
+                    self._change(folder, {above.name: found})
+                    made.append(above)
+                folder = found
             self._end(is_last)
-            return found is None
+            return made
 
     def names(self, path: Path) -> list[str]:
         """List the names in a folder."""
@@ -222,6 +220,14 @@ class SimulatedDisk(Disk):
             survivor._root = _survive(self._root, random, {})
             survivor._numbers = self._numbers
         return survivor
+
+    def remove_tree(self, path: Path) -> None:
+        """Have somebody else remove a folder with all in it, so that no power cut brings it back."""
+        with self._lock:
+            folder = self._folder(path.parent)
+            del folder.names[path.name]
+            folder.synced.pop(path.name, None)
+            folder.changes = [change for change in folder.changes if path.name not in change]
 
     def write_to(self, folder: Path) -> None:
         """Write all that is on the disk below a real folder, as `/a/b` to `<folder>/a/b`."""

@@ -2,11 +2,12 @@ import os
 import stat
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from whence.errors import CorruptError, StoreError
 from whence.event import Event
-from whence.journal.blobs import blob_path, read_blob, write_blob
+from whence.journal.blobs import blob_path, fill, read_blob, write_blob
 from whence.journal.disk import Disk
 from whence.journal.place import Layout
 from whence.journal.reader import Cursor, Reader
@@ -129,3 +130,40 @@ def test_an_event_whose_blob_was_changed_is_corrupt(tmp_path: Path) -> None:
 
     with pytest.raises(CorruptError, match="does not match its name"):
         Reader(tmp_path).read(*place)
+
+
+@pytest.mark.parametrize(
+    ("payload", "problem"),
+    [
+        (b"x" * 70_000, "is not JSON"),
+        (b"", "is not JSON"),
+        (b'{"a":1} {}', "is not JSON"),
+        (b'"' + b"\xff" * 70_000 + b'"', "is not UTF-8"),
+        (b"[" * 70_000, "is nested deeper than 200"),
+        (b"[" * 201 + b"]" * 201, "is nested deeper than 200"),
+    ],
+)
+def test_a_blob_that_matches_its_name_and_is_no_payload_is_corrupt(
+    payload: bytes, problem: str, tmp_path: Path
+) -> None:
+    """Whoever wrote it wrote the line that names it too."""
+    event, _ = _event(tmp_path)
+    commit = _write(tmp_path, payload)
+    event = msgspec.structs.replace(event, commit=commit)
+
+    with pytest.raises(CorruptError, match=problem):
+        read_blob(tmp_path, commit)
+    with pytest.raises(CorruptError, match=problem):
+        fill(tmp_path, event)
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [b"[" * 200 + b"]" * 200, b"[" + b"[]," * 300 + b"0]", b'"' + b"[" * 500 + b'\\""', b"1e999"],
+)
+def test_a_blob_is_judged_by_its_brackets_and_not_by_its_text(
+    payload: bytes, tmp_path: Path
+) -> None:
+    commit = _write(tmp_path, payload)
+
+    assert read_blob(tmp_path, commit) == (_SALT, payload)

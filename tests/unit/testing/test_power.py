@@ -15,6 +15,7 @@ def _disk() -> SimulatedDisk:
     disk = SimulatedDisk()
     disk.make_folder(_FOLDER, 0o700)
     disk.sync_folder(_FOLDER.parent)
+    disk.sync_folder(_FOLDER.parent.parent)
     return disk
 
 
