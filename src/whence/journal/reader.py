@@ -4,11 +4,14 @@ Bytes after a segment's last newline are not there yet. What is not an event is 
 fragment with its place, never skipped in silence.
 """
 
+import errno
 import os
+import stat
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,6 +26,8 @@ _CHUNK_BYTES = 4 * 1024 * 1024
 _LINE_GUESS_BYTES = 4096
 _OPEN_FILES_MAX = 32
 _READ_AGAIN = 3
+# More than the start of a line up to its id, and less than what an erasure changes.
+_HEAD_BYTES = 40
 
 
 class Cursor(NamedTuple):
@@ -53,6 +58,23 @@ Piece = tuple[int, int, Event | None, str]
 """An entry without its segment, as a plain tuple: offset, length, event, problem."""
 
 
+class _Opened(NamedTuple):
+    """A segment's descriptor, and which file it is of."""
+
+    fd: int
+    st_dev: int
+    st_ino: int
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A followed segment: where to read on, how it begins, and how it looked when last read."""
+
+    place: int
+    head: bytes = b""
+    state: tuple[int, int, int, int] | None = None
+
+
 class Reader:
     """Reads the journal of one log's folder. Safe to share between threads."""
 
@@ -60,17 +82,25 @@ class Reader:
         self.folder = folder
         self._chunk_bytes = chunk_bytes
         # The lock guards `_files`: descriptors by segment, the least lately used first.
-        self._lock = threading.Lock()
-        self._files: OrderedDict[str, int] = OrderedDict()
+        # Re-entrant, for a handler that reads or closes while it interrupts this very thread.
+        self._lock = threading.RLock()
+        self._is_reading = False
+        self._files: OrderedDict[str, _Opened] = OrderedDict()
 
     def close(self) -> None:
-        """Give the descriptors back; reading opens them again."""
+        """Give the descriptors back; reading opens them again.
+
+        Does nothing inside a handler that interrupts a read, which still needs one of them.
+        """
         with self._lock:
-            while self._files:
-                os.close(self._files.popitem()[1])
+            while self._files and not self._is_reading:
+                os.close(self._files.popitem()[1].fd)
 
     def segments(self) -> list[Segment]:
         """List the segments in the order of the journal, with their sizes; none is no error."""
+        return [Segment(name, found.st_size) for name, found in self._look()]
+
+    def _look(self) -> list[tuple[str, os.stat_result]]:
         root = journal_folder(self.folder)
         try:
             names = segment_names(os.listdir(root))
@@ -78,16 +108,19 @@ class Reader:
             return []
         except OSError as error:
             raise StoreError(f"cannot list {root}: {error.strerror}") from error
-        found = []
+        looked = []
         for name in map(str, names):
             path = segment_path(self.folder, name)
             try:
-                found.append(Segment(name, path.stat().st_size))
-            except FileNotFoundError:
-                continue
+                found = path.stat()
             except OSError as error:
+                if error.errno in (errno.ENOENT, errno.ELOOP):
+                    continue
                 raise StoreError(f"cannot look at {path}: {error.strerror}") from error
-        return found
+            # A folder or a pipe with the name of a segment is somebody else's.
+            if stat.S_ISREG(found.st_mode):
+                looked.append((name, found))
+        return looked
 
     def scan(self, start: Cursor | None = None) -> Iterator[Entry]:
         """Read forward from `start` to the end, an event written twice only once."""
@@ -192,27 +225,52 @@ class Reader:
         All segments are watched, so a new day, a full segment and a late line in an old segment
         are all seen. After each None the next step waits `poll_s` seconds.
         """
-        places = {segment.name: segment.size for segment in self.segments()}
-        if start is not None:
-            places = {
-                name: start.offset if name == start.segment else size
-                for name, size in places.items()
-                if _order(name) <= _order(start.segment)
-            }
+        watched: dict[str, _Watched] = {}
+        for name, found in self._look():
+            if start is not None and _order(name) > _order(start.segment):
+                break
+            place = start.offset if start is not None and name == start.segment else found.st_size
+            try:
+                watched[name] = _Watched(place, self._head(name))
+            except StoreError as error:
+                # Removed since it was listed: what comes under its name is new.
+                if not _is_gone(error):
+                    raise
         seen = Seen()
         while True:
-            for segment in self.segments():
-                begin = places.get(segment.name, 0)
-                if segment.size <= begin:
+            for name, found in self._look():
+                each = watched.setdefault(name, _Watched(0))
+                state = (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns)
+                if state == each.state:
                     continue
-                for batch in self.scan_batches(segment.name, begin, segment.size):
-                    for piece in batch:
-                        event = piece[2]
-                        places[segment.name] = piece[0] + piece[1] + 1
-                        if event is None or seen.add(event.w, event.n):
-                            yield Entry(segment.name, *piece)
+                try:
+                    self._watch_again(name, found.st_size, each)
+                    for batch in self.scan_batches(name, each.place, found.st_size):
+                        for piece in batch:
+                            event = piece[2]
+                            each.place = piece[0] + piece[1] + 1
+                            if event is None or seen.add(event.w, event.n):
+                                yield Entry(name, *piece)
+                except StoreError as error:
+                    if _is_gone(error):
+                        continue
+                    raise
+                each.state = state
             yield None
             time.sleep(poll_s)
+
+    def _watch_again(self, name: str, size: int, watched: "_Watched") -> None:
+        """Begin anew where another file has the name: the folder was removed and made again.
+
+        Told by its first bytes, since the system gives the number of a removed file to the next.
+        """
+        head = self._head(name)
+        if size < watched.place or not head.startswith(watched.head):
+            watched.place = 0
+        watched.head = head
+
+    def _head(self, name: str) -> bytes:
+        return self._pread(name, _HEAD_BYTES, 0)
 
     def check_format(self) -> None:
         """Refuse a journal that a newer Whence wrote; FormatError names both versions."""
@@ -260,20 +318,35 @@ class Reader:
     def _pread(self, name: str, size: int, offset: int) -> bytes:
         # Reading under the lock keeps another thread from closing the descriptor meanwhile.
         with self._lock:
+            was_reading, self._is_reading = self._is_reading, True
             try:
                 return os.pread(self._file(name), size, offset)
             except OSError as error:
                 raise StoreError(f"cannot read {name} at {offset}: {error.strerror}") from error
+            finally:
+                self._is_reading = was_reading
 
     def _file(self, name: str) -> int:
-        fd = self._files.get(name)
-        if fd is None:
-            fd = os.open(segment_path(self.folder, name), os.O_RDONLY | os.O_CLOEXEC)
-            self._files[name] = fd
+        path = segment_path(self.folder, name)
+        found = os.stat(path)
+        opened = self._files.get(name)
+        if opened is not None and (opened.st_dev, opened.st_ino) != (found.st_dev, found.st_ino):
+            # Another file has the name now. As long as this one is open its number is its own.
+            del self._files[name]
+            os.close(opened.fd)
+            opened = None
+        if opened is None:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            mine = os.fstat(fd)
+            opened = self._files[name] = _Opened(fd, mine.st_dev, mine.st_ino)
             if len(self._files) > _OPEN_FILES_MAX:
-                os.close(self._files.popitem(last=False)[1])
+                os.close(self._files.popitem(last=False)[1].fd)
         self._files.move_to_end(name)
-        return fd
+        return opened.fd
+
+
+def _is_gone(error: StoreError) -> bool:
+    return isinstance(error.__cause__, FileNotFoundError)
 
 
 def check_event_format(event: Event) -> None:

@@ -1,6 +1,8 @@
 import itertools
 import os
-from collections.abc import Iterator
+import shutil
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -272,3 +274,113 @@ def test_a_journal_of_a_newer_format_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(FormatError, match=r"journal has format 2 .* reads format 1"):
         reader.check_format()
+
+
+def test_an_event_written_twice_is_read_once(tmp_path: Path) -> None:
+    """Each scan gives the copy that it meets first; raw reading gives both."""
+    lines = [_event(n) + b"\n" for n in (0, 1, 0)]
+    _write(tmp_path, d20=b"".join(lines), d21=lines[1])
+    reader = Reader(tmp_path)
+
+    forward = [(e.segment, e.event.n) for e in reader.scan() if e.event]
+    back = [(e.segment, e.event.n) for e in reader.scan_back() if e.event]
+
+    assert forward == [(_FIRST, 0), (_FIRST, 1)]
+    assert back == [(_SECOND, 1), (_FIRST, 0)]
+    assert len([*reader.scan_segment(_FIRST)]) == 3
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, 9])
+@pytest.mark.parametrize("is_open", [False, True])
+def test_following_begins_anew_in_a_folder_that_was_made_anew(
+    is_open: bool, number: int, tmp_path: Path
+) -> None:
+    """Also if the new file is as long as the old one, and even if it is given the same number."""
+    path = tmp_path / "journal" / f"{_FIRST}.jsonl"
+    _write(tmp_path, d20=b"".join(_event(n) + b"\n" for n in range(5)))
+    reader = Reader(tmp_path)
+    if is_open:
+        assert len([*reader.scan()]) == 5
+    news = reader.follow(poll_s=0)
+    assert _news(news) == []
+    shutil.rmtree(tmp_path / "journal")
+    assert _news(news) == []
+
+    new = b"".join(_event(n, "v" * 12) + b"\n" for n in range(number))
+    _write(tmp_path, d20=new)
+    os.utime(path, (1, 1))
+
+    assert [e.event.n for e in _news(news) if e.event] == [*range(number)]
+    assert [e.event.w for e in reader.scan() if e.event] == ["v" * 12] * number
+    reader.close()
+
+
+def test_following_goes_on_when_a_segment_is_removed_as_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _write(tmp_path, d20=_event(0) + b"\n")
+    reader = Reader(tmp_path)
+    news = reader.follow(poll_s=0)
+    assert _news(news) == []
+    _write(tmp_path, d20=_event(0) + b"\n" + _event(1) + b"\n")
+    look = reader._look
+
+    def look_and_remove() -> list[tuple[str, os.stat_result]]:
+        looked = look()
+        shutil.rmtree(tmp_path / "journal", ignore_errors=True)
+        return looked
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_look", look_and_remove)
+        assert _news(news) == []
+    _write(tmp_path, d20=_event(0) + b"\n" + _event(1) + b"\n" + _event(2) + b"\n")
+
+    assert [e.event.n for e in _news(news) if e.event] == [1, 2]
+    reader.close()
+
+
+def _make_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def _point_nowhere(path: Path) -> None:
+    path.symlink_to("/nonexistent/x")
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, _make_loop, _point_nowhere])
+def test_what_only_has_the_name_of_a_segment_is_not_read(
+    make: Callable[[Path], object], tmp_path: Path
+) -> None:
+    _write(tmp_path, d20=_event(0) + b"\n")
+    make(tmp_path / "journal" / f"{_SECOND}.jsonl")
+    reader = Reader(tmp_path)
+
+    assert [segment.name for segment in reader.segments()] == [_FIRST]
+    assert [e.event.n for e in reader.scan() if e.event] == [0]
+    assert _news(reader.follow(poll_s=0)) == []
+
+
+def test_closing_inside_a_read_leaves_it_what_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a handler of SIGTERM does while a question is answered."""
+    _write(tmp_path, d20=_event(0) + b"\n")
+    reader = Reader(tmp_path)
+    pread = os.pread
+
+    def close_and_read(fd: int, size: int, offset: int) -> bytes:
+        reader.close()
+        return pread(fd, size, offset)
+
+    found: list[Event] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pread", close_and_read)
+        # In a thread of its own, so that waiting for ever turns red.
+        thread = threading.Thread(target=lambda: found.append(reader.read(_FIRST, 0)), daemon=True)
+        thread.start()
+        thread.join(timeout=60)
+    assert not thread.is_alive()
+
+    assert [event.n for event in found] == [0]
+    reader.close()
+    assert not reader._files
