@@ -25,6 +25,7 @@ _ERRORS: dict[Operation, tuple[tuple[int, How], ...]] = {
     "sync": ((errno.EIO, "refused"), (errno.ENOSPC, "refused"), (errno.EIO, "done"),
              (errno.EINTR, "refused")),
     "sync_folder": ((errno.EIO, "refused"), (errno.EMFILE, "refused"), (errno.EIO, "done")),
+    "read_start": ((errno.EIO, "refused"), (errno.EMFILE, "refused"), (errno.EACCES, "refused")),
     "rename": ((errno.EIO, "refused"), (errno.ENOSPC, "refused"), (errno.EIO, "done")),
     "remove": ((errno.EIO, "refused"),),
     "stat": ((errno.EIO, "refused"), (errno.ENOENT, "refused"), (errno.EACCES, "refused")),

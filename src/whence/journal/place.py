@@ -87,6 +87,21 @@ class Place:
         self._folders_synced = 0
         self._holders: list[Path] = []
 
+    def read_starts(self, size: int) -> list[bytes]:
+        """Read the first bytes of the journal's oldest and of its newest segment."""
+        try:
+            names = segment_names(self._disk.names(journal_folder(self._folder)))
+        except FileNotFoundError:
+            return []
+        starts = []
+        for name in {*names[:1], *names[-1:]}:
+            try:
+                starts.append(self._disk.read_start(segment_path(self._folder, str(name)), size))
+            except OSError:
+                # What cannot be read may still be written to, and recording goes before asking.
+                continue
+        return starts
+
     def choose(self, day: str) -> SegmentName | None:
         """See to it that the segment to write to is open; OSError or StoreError if none can be.
 

@@ -24,6 +24,8 @@ from whence.line import decode_line, split_line
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _LINE_GUESS_BYTES = 4096
+START_BYTES = 2 * _LINE_GUESS_BYTES
+"""Of a segment as much as tells its format: its first line, or the first that is whole."""
 _OPEN_FILES_MAX = 32
 _READ_AGAIN = 3
 # More than the start of a line up to its id, and less than what an erasure changes.
@@ -275,10 +277,7 @@ class Reader:
     def check_format(self) -> None:
         """Refuse a journal that a newer Whence wrote; FormatError names both versions."""
         for segment in self.segments():
-            for entry in self.scan_segment(segment.name, 0, 2 * _LINE_GUESS_BYTES):
-                if entry.event is not None:
-                    check_event_format(entry.event)
-                    break
+            check_start(self._pread(segment.name, START_BYTES, 0))
 
     def _chunks(self, name: str, start: int, end: int | None) -> Iterator[tuple[int, list[bytes]]]:
         carry, place = [b""], start
@@ -349,6 +348,13 @@ def _is_gone(error: StoreError) -> bool:
     return isinstance(error.__cause__, FileNotFoundError)
 
 
+def check_start(start: bytes) -> None:
+    """Refuse a segment that starts like this if its first event says that a newer Whence opened it."""
+    for _, _, event, _ in _decode_lines(0, start.split(b"\n")[:-1]):
+        if event is not None:
+            return check_event_format(event)
+
+
 def check_event_format(event: Event) -> None:
     """Refuse an event that says its journal's format is newer than ours."""
     if event.primitive != OWN or event.type != "writer.open" or not event.payload:
@@ -358,7 +364,7 @@ def check_event_format(event: Event) -> None:
     if isinstance(found, int) and found > FORMAT:
         raise FormatError(
             f"journal has format {found} (written by Whence {data.get('version')}), "
-            f"this Whence reads format {FORMAT}: upgrade to read it"
+            f"this Whence reads format {FORMAT}: upgrade it"
         )
 
 

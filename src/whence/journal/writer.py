@@ -14,10 +14,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from whence.errors import StoreError
+from whence.errors import FormatError, StoreError
 from whence.event import format_time
 from whence.journal.disk import Disk
 from whence.journal.place import Layout, Opened, Place
+from whence.journal.reader import START_BYTES, check_start
 from whence.journal.syncs import AsyncSync, GroupSync, Ticket
 
 QUEUE_MAX = 256
@@ -389,8 +390,11 @@ class Writer:
         due_ns = min(now + _NS_PER_S, (now // _NS_PER_DAY + 1) * _NS_PER_DAY)
         left = None
         try:
+            if place.segment is None:
+                for start in place.read_starts(START_BYTES):
+                    check_start(start)
             left = place.choose(format_time(now)[:10])
-        except (OSError, StoreError) as error:
+        except (OSError, StoreError, FormatError) as error:
             self._reason = str(getattr(error, "strerror", None) or error)
             # A present segment goes on in use: better there than nowhere.
             due_ns = 0 if place.fd is None else now + _NS_PER_RETRY

@@ -15,8 +15,8 @@ from whence.journal.disk import Disk
 from whence.journal.folder import FileSystem
 
 Operation = Literal[
-    "open", "write", "sync", "sync_folder", "rename", "remove", "stat", "fstat", "close",
-    "make_folder", "names", "file_system",
+    "open", "write", "sync", "sync_folder", "read_start", "rename", "remove", "stat", "fstat",
+    "close", "make_folder", "names", "file_system",
 ]  # fmt: skip
 
 How = Literal["refused", "half", "done"]
@@ -138,6 +138,11 @@ class FailingDisk(Disk):
     def sync_folder(self, path: Path) -> None:
         """Make the names in a folder survive."""
         self._perform(self._strike("sync_folder"), path, lambda: self._inner.sync_folder(path))
+
+    def read_start(self, path: Path, size: int) -> bytes:
+        """Read the first bytes of a file."""
+        fault = self._strike("read_start")
+        return self._perform(fault, path, lambda: self._inner.read_start(path, size))
 
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name."""

@@ -132,6 +132,13 @@ class SimulatedDisk(Disk):
                 folder.changes.clear()
             self._end(is_last)
 
+    def read_start(self, path: Path, size: int) -> bytes:
+        """Read the first bytes of a file."""
+        with self._lock:
+            self._end(self._step())
+            found = self._find(path)
+            return bytes(found.content[:size]) if isinstance(found, _File) else b""
+
     def rename(self, source: Path, target: Path) -> None:
         """Give a file another name."""
         with self._lock:

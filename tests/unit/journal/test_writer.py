@@ -2,6 +2,7 @@ import errno
 import gc
 import logging
 import os
+import re
 import threading
 import time
 from pathlib import Path
@@ -93,6 +94,65 @@ def test_the_next_process_goes_on_in_the_segment_that_has_room(tmp_path: Path) -
         recorder.close()
 
     assert _segments(tmp_path) == ["2026-11-20.0000", "2026-11-20.0001"]
+
+
+def _make_journal(folder: Path, days: str, newer: str) -> None:
+    """Write a journal with a segment for each of these days of a month, one of a newer format."""
+    for day in days:
+        recorder = Recorder(folder, clock=FixedClock(f"2026-11-2{day}T00:00:00.000000000Z"))
+        _emit(recorder, stream=day)
+        recorder.close()
+    path = folder / "journal" / f"2026-11-2{newer}.0000.jsonl"
+    path.write_bytes(path.read_bytes().replace(b'"format":1', b'"format":2', 1))
+
+
+@pytest.mark.parametrize(
+    ("days", "newer", "today"),
+    [("1", "1", 1), ("1", "1", 2), ("12", "2", 2), ("123", "3", 4), ("123", "1", 4)],
+    ids=["this one", "the only one", "the last, of two", "the last", "the first"],
+)
+def test_a_journal_of_a_newer_format_is_not_recorded_to(
+    days: str, newer: str, today: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Counted as lost and told once, with both versions; only `disk` raises."""
+    _make_journal(tmp_path, days, newer)
+    journal = tmp_path / "journal"
+    before = {path: path.read_bytes() for path in journal.iterdir()}
+    clock = FixedClock(f"2026-11-2{today}T00:00:00.000000000Z")
+    recorder = Recorder(tmp_path, clock=clock)
+
+    _emit(recorder, 2, stream="late")
+    recorder.emit("test", "happened", wait=True)
+    clock.advance(2)
+    with pytest.raises(StoreError, match=r"format 2 .*format 1"):
+        recorder.emit("test", "happened", durability="disk")
+    recorder.close()
+
+    assert recorder.lost == 4
+    assert {path: path.read_bytes() for path in journal.iterdir()} == before
+    assert len(caplog.records) == 1
+    assert re.search(r"cannot record to .*: journal has format 2 .*format 1", caplog.text)
+
+
+def test_a_segment_that_cannot_be_read_is_still_written_to(tmp_path: Path) -> None:
+    _make_journal(tmp_path, "12", newer="2")
+    disk = FailingDisk(Fault(operation="read_start", at=0, error=errno.EACCES, for_ever=True))
+    recorder = Recorder(tmp_path, disk=disk)
+    _emit(recorder)
+    recorder.close()
+
+    assert disk.struck == 2
+    assert recorder.lost == 0
+
+
+def test_a_pipe_with_the_name_of_a_segment_holds_nobody_up(tmp_path: Path) -> None:
+    (tmp_path / "journal").mkdir()
+    os.mkfifo(tmp_path / "journal" / "2026-11-20.0000.jsonl")
+    recorder = Recorder(tmp_path)
+    _emit(recorder)
+    recorder.close()
+
+    assert recorder.lost == 0
 
 
 def test_one_promise_does_not_keep_every_later_segment_open(tmp_path: Path) -> None:

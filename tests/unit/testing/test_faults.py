@@ -21,6 +21,7 @@ def test_without_a_fault_it_is_the_disk_behind_it(tmp_path: Path) -> None:
     disk.sync(fd)
     assert disk.fstat(fd).st_size == disk.stat(tmp_path / "file").st_size == 3
     disk.close(fd)
+    assert disk.read_start(tmp_path / "file", 2) == b"ab"
     disk.rename(tmp_path / "file", tmp_path / "other")
     disk.sync_folder(tmp_path)
     assert disk.names(tmp_path) == ["other"]
