@@ -1,5 +1,6 @@
 """Help, and the page of the reference that lists every verb, flag, exit code and key."""
 
+import json
 import re
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import click
 import pytest
 
 from tests.unit.cli.asking import Ask
+from whence.ask.health import BlobHealth, Gap, Health, IndexHealth, WriterHealth
 from whence.cli.app import VERBS, app
 
 _PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text(
@@ -74,3 +76,31 @@ def test_the_page_lists_the_flags_that_help_lists_and_no_others(name: str) -> No
 
 def test_the_page_names_every_verb_and_no_other() -> None:
     assert re.findall(r"^## `whence (\w+)`", _PAGE, re.MULTILINE) == _VERBS
+
+
+def test_the_page_lists_every_key_and_exit_code_of_the_doctor() -> None:
+    section = _section("`whence doctor`")
+
+    for part in (Health, WriterHealth, Gap, IndexHealth, BlobHealth):
+        for key in part.__struct_fields__:
+            assert f"`{key}`" in section, key
+    assert re.findall(r"^\| (\d) \| `(\w+)`", section, re.MULTILINE) == [
+        ("0", "WHOLE"), ("1", "BROKEN"), ("3", "UNREAD"),
+    ]  # fmt: skip
+
+
+def test_a_task_is_a_story_where_the_page_says_so_and_a_filter_elsewhere(ask_story: Ask) -> None:
+    """`show` tells what came of the task and of its subtasks, too; the others choose by target."""
+    targets = {}
+    for verb in ("show", "tail", "export"):
+        lines = ask_story(
+            verb, "--task", "task-abc123", "-n", "100", "-o", "jsonl"
+        ).out.splitlines()
+        targets[verb] = {json.loads(line).get("target") for line in lines}
+
+    assert targets["show"] > targets["tail"] == targets["export"] == {"task-abc123"}
+    codes = {verb: ask_story(verb, "--task", "task-9").code for verb in targets}
+    assert codes == {"show": 3, "tail": 0, "export": 0}
+    said = _section("Filters")
+    assert "`whence show --task T` tells the" in said
+    assert "`whence export --task T` writes" in said
