@@ -205,6 +205,23 @@ def test_a_cause_that_no_line_holds_is_said(tmp_path: Path) -> None:
         (root,) = log.causality(event).roots
 
     assert root.note == "missing parent nowhere-to-be-found"
+    assert root.missing == ("nowhere-to-be-found",)
+
+
+def test_a_link_that_no_line_holds_is_said(tmp_path: Path) -> None:
+    """Once, where its event is told: also that of a claim which is told with its task."""
+    with whence.open(tmp_path / ".whence") as log:
+        first = log.emit("ops", "first")
+        task = log.emit(
+            "ops", "create_task", target="task", parent="away", links=[first, "lost-1", "away"]
+        )
+        claim = log.emit("ops", "claim_task", target="task", parent=task, links=["lost-2"])
+        log.emit("ops", "step", parent=claim, links=[first])
+
+        told = [(node.note, node.missing) for _, node in log.causality(task).nodes()]
+
+    said = "missing parent away, missing link lost-1, missing link lost-2"
+    assert told == [("", ()), (said, ("away", "lost-1", "lost-2")), ("", ()), ("seen above", ())]
 
 
 def test_causes_in_a_circle_end(tmp_path: Path) -> None:

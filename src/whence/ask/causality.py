@@ -3,7 +3,7 @@
 Causes are explicit: an event's parent, and the further causes that it links to. The tree holds the
 paths from the first causes to what was asked for, and below that all its effects; what else came of
 a cause on the way is another story. An event that is reached twice is told once and named
-again where it comes up later; so circles end. A parent that no line holds is said at its child.
+again where it comes up later; so circles end. A cause that no line holds is said at its effect.
 
 As in seed 004's example, a task's creation and the claim that it caused are one node:
 `ops task-sub1 (claimed by haiku-1)`.
@@ -13,7 +13,7 @@ be as long as it likes.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -43,14 +43,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     """One event of the tree, and below it what it caused.
 
     `event` is None where its line cannot be read. `also` are events told in the same node. `note` is
-    empty, `seen above`, `cycle`, or begins with `missing parent`. `more` counts direct
-    effects that the limits left out. `is_asked` marks what the question was about.
+    empty, `seen above`, `cycle`, or says which parent and links are missing, as `missing` does by id.
+    `more` counts direct effects that the limits left out. `is_asked` marks what the question was about.
     """
 
     id: str
     event: Event | None
     text: str
     note: str = ""
+    missing: tuple[str, ...] = ()
     also: tuple[Event, ...] = ()
     more: int = 0
     is_asked: bool = False
@@ -97,6 +98,7 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
                     "also": [event.id for event in node.also],
                     "more": node.more,
                     "is_asked": node.is_asked,
+                    "missing": [*node.missing],
                 }
             )
             path.append(len(listed) - 1)
@@ -137,7 +139,8 @@ def make_causality(
     rows.update((row.seq, row) for row in effects_of_starts)
     effects = _tie(rows, index.links(rows))
     also = fold_claims(rows, effects)
-    missing = index.missing_parent(rows)
+    missing_parent = index.missing_parent(rows)
+    known = {row.id for row in rows.values()}
     roots = find_roots(rows, effects, also)
     visits = walk(roots, effects, depth=depth, width=width)
     shown = {visit.seq: rows[visit.seq] for visit in visits}
@@ -149,10 +152,16 @@ def make_causality(
     def make(visit: Visit, children: tuple[Node, ...]) -> Node:
         seq = visit.seq
         event, claim = events.get(seq), events.get(also.get(seq, -1))
-        lost = f"missing parent {missing[seq]}" if seq in missing else ""
+        missing: dict[str, str] = {}
+        if not visit.note:
+            if seq in missing_parent:
+                missing[missing_parent[seq]] = "parent"
+            for link in _missing_links(index, known, event, claim):
+                missing.setdefault(link, "link")
         return Node(
             id=rows[seq].id, event=event, text=_text(rows[seq], event, claim),
-            note=visit.note or lost, also=(claim,) if claim is not None else (), more=visit.more,
+            note=visit.note or ", ".join(f"missing {what} {id}" for id, what in missing.items()),
+            missing=tuple(missing), also=(claim,) if claim is not None else (), more=visit.more,
             is_asked=seq in asked or also.get(seq) in asked, children=children,
         )  # fmt: skip
 
@@ -167,6 +176,12 @@ def _text(row: Row, event: Event | None, claim: Event | None) -> str:
     if event is None:
         return f"{row.primitive} {row.type} (cannot be read)"
     return node_label(event) if claim is None else claimed_label(event, claim)
+
+
+def _missing_links(index: Index, known: Collection[str], *told: Event | None) -> list[str]:
+    """The links of these events that no line holds; those to `known` ones need no look."""
+    links = dict.fromkeys(link for event in told if event is not None for link in event.links)
+    return [link for link in links if link not in known and index.by_id(link) is None]
 
 
 def _find_starts(index: Index, subject: Subject) -> list[Row]:

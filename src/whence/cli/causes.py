@@ -118,6 +118,7 @@ def _items(causality: Causality) -> Iterator[str]:
             "also": [event.id for event in node.also],
             "more": node.more,
             "is_asked": node.is_asked,
+            "missing": node.missing,
         }
         yield format_event(node.event, **more) if node.event else dump({"id": node.id, **more})
         path.append(place)
@@ -132,7 +133,10 @@ def _first_told(causality: Causality) -> Iterator[Node]:
 
 
 def _graph(causality: Causality) -> Graph:
-    """The tree as a graph in which an event that is named twice is one node."""
+    """The tree as a graph in which an event that is named twice is one node.
+
+    What is missing is a node, too: the cause of what names it.
+    """
     places: dict[str, int] = {}
     labels: list[str] = []
     edges: list[tuple[int, int]] = []
@@ -145,4 +149,9 @@ def _graph(causality: Causality) -> Graph:
         if path:
             edges.append((path[-1], place))
         path.append(place)
+        for lost in node.missing:
+            cause = places.setdefault(lost, len(places))
+            if cause == len(labels):
+                labels.append(f"missing {lost}")
+            edges.append((cause, place))
     return Graph(labels=labels, edges=edges)

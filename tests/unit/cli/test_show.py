@@ -266,6 +266,29 @@ def test_trees_come_in_every_format(ask_story: Ask, output: str, first: str) -> 
 
 
 @pytest.mark.parametrize(
+    ("output", "lines"),
+    [
+        ("short", ["[root] ops task-1 created (missing parent gone-1, missing link gone-2)"]),
+        ("md", ["- ops task-1 created (missing parent gone-1, missing link gone-2)"]),
+        ("mermaid", ['n1["missing gone-1"]', 'n2["missing gone-2"]', "n1 --> n0", "n2 --> n0"]),
+        ("dot", ['n1 [label="missing gone-1"];', "n1 -> n0;", "n2 -> n0;"]),
+    ],
+)
+def test_a_cause_that_no_line_holds_is_shown_in_every_format(
+    ask: Ask, here: Path, output: str, lines: list[str]
+) -> None:
+    with whence.open(here / ".whence") as log:
+        log.emit("ops", "create_task", target="task-1", parent="gone-1", links=["gone-2"])
+
+    shown = ask("--causality", "task-1", "-o", output).out
+    (event,) = json.loads(ask("--causality", "task-1", "--json").out)["events"]
+
+    assert {*lines} <= {line.strip() for line in shown.splitlines()}
+    assert event["missing"] == ["gone-1", "gone-2"]
+    assert event["note"] == "missing parent gone-1, missing link gone-2"
+
+
+@pytest.mark.parametrize(
     "line",
     [
         ["--causality", "task-abc123", "task-sub1"],
