@@ -126,15 +126,16 @@ def test_a_promise_holds_in_folders_that_were_made_for_it(size: int, tmp_path: P
 
 @pytest.mark.parametrize("above", [0, 1, 2])
 @pytest.mark.parametrize("size", [0, 70_000])
+@pytest.mark.parametrize("later_s", [0, 2])
 def test_a_promise_holds_in_folders_that_were_made_anew(
-    size: int, above: int, tmp_path: Path
+    later_s: int, size: int, above: int, tmp_path: Path
 ) -> None:
-    """Somebody removed the log, or more, between two promises."""
+    """Somebody removed the log, or more, between two promises: long ago, or just now."""
     disk, clock = SimulatedDisk(), FixedClock()
     recorder = Recorder(_DEEP, disk=disk, clock=clock)
     _record_durably(recorder, "main:0")
     disk.remove_tree([_DEEP, *_DEEP.parents][above])
-    clock.advance(2)
+    clock.advance(later_s)
 
     _record_durably(recorder, "main:1", size)
 

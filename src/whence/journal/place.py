@@ -131,6 +131,21 @@ class Place:
             self._open(max(left, self._latest(left.day)).next_number())
         return left
 
+    @property
+    def has_bad(self) -> bool:
+        """Whether there is any generation whose lines must be written again."""
+        return bool(self._bad)
+
+    def is_removed(self) -> bool:
+        """Whether somebody removed the open segment: cheaper than `choose`, which is to be asked then.
+
+        Also true where that cannot be seen.
+        """
+        try:
+            return self.fd is not None and self._disk.fstat(self.fd).st_nlink == 0
+        except OSError:
+            return True
+
     def is_bad(self, generation: int) -> bool:
         """Whether lines that were written in this generation must be written again."""
         return generation in self._bad

@@ -166,8 +166,11 @@ class GroupSync:
 def _open(ticket: Ticket) -> None:
     """Wake who sleeps on a ticket; no harm if nobody does."""
     if ticket.gate is not None:
-        with suppress(RuntimeError):
+        try:
             ticket.gate.release()
+        except RuntimeError:
+            # Open already.
+            pass
 
 
 class AsyncSync:

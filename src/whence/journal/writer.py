@@ -423,10 +423,11 @@ class Writer:
         if not self._is_closed:
             if place.is_bad(place.generation):
                 self._move_on()
-            else:
-                # About to promise: is what is written here still found under its name?
+            elif place.is_removed():
+                # About to promise, and nobody would find what is written here.
                 self._check()
-        self._write_again([ticket for ticket in tickets if place.is_bad(ticket.taken_by)])
+        if place.has_bad:
+            self._write_again([ticket for ticket in tickets if place.is_bad(ticket.taken_by)])
         if place.is_volatile:
             raise StoreError(f"{self.folder} is on a disk that forgets at a power cut")
         return place.due()
