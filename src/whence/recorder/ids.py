@@ -13,7 +13,8 @@ import threading
 from collections.abc import Callable
 
 _NS_PER_MS = 1_000_000
-_BLOCK = 256
+# Divides 256, so that the counts of a block differ in their last byte alone.
+_BLOCK = 64
 _TAIL_BYTES = 4
 _SALT_BYTES = 18
 _COUNT_BITS = 42
@@ -64,7 +65,7 @@ class IdMaker:
             return self._tails.pop()
 
     def _make_block(self) -> list[str]:
-        """The next 256 counts with their random parts, the first one last.
+        """The next counts with their random parts, the first one last.
 
         Interleaved as bytes and split as text, so that one id costs no Python step of its own.
         """
@@ -74,7 +75,8 @@ class IdMaker:
         start = f"{number >> 30:03x}-{number >> 16 & 0x3FFF | 0x8000:04x}-{number >> 8 & 0xFF:02x}"
         random = self._random(_BLOCK * _TAIL_BYTES)
         rows = bytearray(_BLOCK * (1 + _TAIL_BYTES))
-        rows[0 :: 1 + _TAIL_BYTES] = bytes(range(_BLOCK - 1, -1, -1))
+        low = number & 0xFF
+        rows[0 :: 1 + _TAIL_BYTES] = bytes(range(low + _BLOCK - 1, low - 1, -1))
         for at in range(_TAIL_BYTES):
             rows[1 + at :: 1 + _TAIL_BYTES] = random[at * _BLOCK : (at + 1) * _BLOCK]
         text = rows.hex(" ", 1 + _TAIL_BYTES).replace(" ", f" {start}")
