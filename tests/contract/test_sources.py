@@ -12,7 +12,7 @@ import pytest
 import tests.contract.sources as folder_of_cases
 from tests.contract.sources.case import Case
 from whence.errors import CorruptError, StoreError
-from whence.query import Query, matches
+from whence.query import Query, event_as_json, matches
 from whence.sources.source import Source, SourceEvent, by_time
 
 MODULES = [
@@ -188,6 +188,6 @@ def test_a_store_that_is_gone_is_said_to_be(case: Case, tmp_path: Path) -> None:
 
 def test_an_event_can_be_laid_out_for_a_program(source: Source) -> None:
     for event in islice(source.events(), SOME):
-        keys = event.as_json()
+        keys = event_as_json(event)
         assert keys["source"] == source.name
         assert msgspec.json.decode(msgspec.json.encode(keys)) == msgspec.to_builtins(keys)

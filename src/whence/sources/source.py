@@ -6,12 +6,12 @@ kept for `raw`. What the store recorded and what is only inferred from it are to
 """
 
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 import msgspec
 
 from whence.event import Event, format_time
-from whence.query import Query, event_as_json
+from whence.query import Query
 
 CLOCK_FIRST_NS = 946_684_800_000_000_000
 """2000-01-01: a row that says it is older has a clock that is wrong."""
@@ -47,13 +47,6 @@ class SourceEvent(Event, frozen=True, kw_only=True, omit_defaults=True, gc=False
     inferred: tuple[str, ...] = ()
     remark: str | None = None
     relations: tuple[Relation, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Lay the event out for a program: the keys of a journal's event, and `source`. Keys are only added."""
-        keys = event_as_json(self)
-        for own in ("w", "n", "fact"):
-            keys.pop(own, None)
-        return keys
 
 
 class Tie(NamedTuple):
