@@ -1,0 +1,347 @@
+"""Other programs' SQLite databases, read in place and never written.
+
+How a database is opened depends on what stands beside it:
+
+- a `-wal` or a journal in use: its owner may be writing, so we read as one more reader (`mode=ro`), and
+  each answer is one snapshot. A `-shm` may change; the database and its `-wal` do not.
+- neither: as a file that does not change (`immutable=1`), so that no file appears beside it. If its owner
+  changes it after all, what was being read is read again, or refused where some of it was given away.
+- what can be read neither way (a folder we may not write, a transaction that a dead owner left half done)
+  is read from a private copy, which is thrown away at the end.
+
+Every SQLite error is a `StoreError` (try again) or a `CorruptError` (it is not what it should be), with the
+path.
+"""
+
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+from urllib.parse import quote
+
+from whence.errors import CorruptError, StoreError, WhenceError
+
+BUSY_TIMEOUT_S = 2.0
+"""How long to wait for an owner that holds everybody off."""
+
+BATCH = 500
+"""Rows fetched at a time; a change of the file is noticed before they are given on."""
+
+_MAGIC = b"SQLite format 3\0"
+_INT_MAX = 2**63 - 1
+_BESIDE = ("-wal", "-journal")
+_ATTEMPTS = 3
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NEEDS_COPY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+
+class _State(NamedTuple):
+    """What of a file tells that it is another one, or was changed."""
+
+    file: int
+    is_live: bool
+    """Whether a `-wal` or a journal in use stands beside it."""
+    sizes: tuple[tuple[int, int], ...]
+    """Size and time of change of the file, its `-wal` and its journal."""
+
+    def is_as(self, other: "_State", *, is_watched: bool) -> bool:
+        """Whether what was opened as `other` can be read on. SQLite sees changes by itself, if it looks."""
+        return self == other if is_watched else self[:2] == other[:2]
+
+
+class _Opened:
+    """One connection, closed when nobody reads from it any more."""
+
+    def __init__(self, connection: sqlite3.Connection, state: _State, *, is_watched: bool) -> None:
+        self.connection = connection
+        self.state = state
+        self.is_watched = is_watched
+        """Whether we look for changes of the file, since SQLite does not."""
+        self.copy: tempfile.TemporaryDirectory[str] | None = None
+        self.readers = 0
+        self.is_retired = False
+
+    def retire(self) -> None:
+        self.is_retired = True
+        if not self.readers:
+            self.close()
+
+    def close(self) -> None:
+        self.connection.close()
+        if self.copy is not None:
+            self.copy.cleanup()
+            self.copy = None
+
+
+class Database:
+    """One foreign database. Opened at the first use, for one thread at a time.
+
+    Each question sees the file as it is when it is asked: replaced, removed or written to meanwhile.
+    """
+
+    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self.path = path
+        self._busy_timeout_s = busy_timeout_s
+        self._opened: _Opened | None = None
+
+    def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of one statement, a batch at a time.
+
+        Text that is not UTF-8 comes with replacement characters.
+
+        Raises:
+            StoreError, CorruptError: as this module says; also between two rows.
+        """
+        given = False
+        for attempt in range(_ATTEMPTS):
+            opened = self._open()
+            opened.readers += 1
+            try:
+                for batch in self._batches(opened, sql, parameters):
+                    given = True
+                    yield from batch
+                return
+            except _ChangedError as error:
+                if given or attempt == _ATTEMPTS - 1:
+                    raise StoreError(
+                        f"{self.path} was changed while it was read; ask again"
+                    ) from error
+            finally:
+                opened.readers -= 1
+                if opened.is_retired and not opened.readers:
+                    opened.close()
+
+    def row(self, sql: str, parameters: Sequence[Any] = ()) -> tuple[Any, ...] | None:
+        """Give the first row of a statement, or None."""
+        return next(self.rows(sql, parameters), None)
+
+    def tables(self) -> dict[str, tuple[str, ...]]:
+        """The tables and views with their columns, in their own spelling; SQLite's own are left out."""
+        found: dict[str, tuple[str, ...]] = {}
+        for kind, table in self.rows(
+            "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view')"
+            " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%'"
+        ):
+            try:
+                columns = self.rows("SELECT name FROM pragma_table_info(?) ORDER BY cid", (table,))
+                found[table] = tuple(column for (column,) in columns)
+            except CorruptError:
+                # A migration left a view behind, of a table that is gone.
+                if kind != "view":
+                    raise
+        return found
+
+    def indexed(self) -> set[tuple[str, str]]:
+        """The (table, column) pairs that an index begins with, so that looking one up is cheap."""
+        return set(
+            self.rows(
+                "SELECT m.name, c.name FROM sqlite_master AS m"
+                " JOIN pragma_index_list(m.name) AS i JOIN pragma_index_info(i.name) AS c"
+                " WHERE m.type = 'table' AND c.seqno = 0 AND i.partial = 0 AND c.name IS NOT NULL"
+                " UNION SELECT m.name, c.name FROM sqlite_master AS m"
+                " JOIN pragma_table_info(m.name) AS c"
+                " WHERE m.type = 'table' AND c.pk = 1 AND UPPER(c.type) = 'INTEGER'"
+            )
+        )
+
+    def close(self) -> None:
+        """Give everything back; the next use opens it again."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _batches(
+        self, opened: _Opened, sql: str, parameters: Sequence[Any]
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        try:
+            cursor = opened.connection.execute(sql, [*map(_fit, parameters)])
+            while batch := cursor.fetchmany(BATCH):
+                self._check_unchanged(opened)
+                yield batch
+        except sqlite3.Error as error:
+            # Half of a page from before and half from after looks like damage, and is none.
+            self._check_unchanged(opened)
+            raise _translate(self.path, error) from error
+        self._check_unchanged(opened)
+
+    def _check_unchanged(self, opened: _Opened) -> None:
+        if opened.is_watched and _look_at(self.path) != opened.state:
+            raise _ChangedError
+
+    def _open(self) -> _Opened:
+        state = _look_at(self.path)
+        opened = self._opened
+        if opened is not None:
+            if state.is_as(opened.state, is_watched=opened.is_watched):
+                return opened
+            opened.retire()
+            self._opened = None
+        self._opened = _open(self.path, state, self._busy_timeout_s)
+        return self._opened
+
+
+def open_database(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
+    """Make the database at `path` readable; nothing is opened before the first question."""
+    return Database(path, busy_timeout_s=busy_timeout_s)
+
+
+class _ChangedError(Exception):
+    """The file was written to while we read it as one that does not change."""
+
+
+def _look_at(path: Path) -> _State:
+    """Look at a database and what stands beside it, without opening it."""
+    try:
+        # SQLite follows links, and keeps its other files beside the real one.
+        real = path.resolve()
+        found = real.stat()
+        wal, journal = (_stat_or_none(_beside(real, suffix)) for suffix in _BESIDE)
+        is_live = wal is not None or (journal is not None and _is_hot(_beside(real, "-journal")))
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is not there") from error
+    except (OSError, RuntimeError) as error:
+        raise StoreError(f"look at {path}: {error}") from error
+    sizes = (
+        (each.st_size, each.st_mtime_ns) if each else (-1, 0) for each in (found, wal, journal)
+    )
+    return _State(found.st_ino, is_live, tuple(sizes))
+
+
+def _stat_or_none(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _is_hot(journal: Path) -> bool:
+    """Whether a rollback journal is in use; a finished one may stay, empty or zeroed."""
+    try:
+        with journal.open("rb") as file:
+            return file.read(1) not in (b"", b"\0")
+    except FileNotFoundError:
+        return False
+
+
+def _open(path: Path, state: _State, busy_timeout_s: float) -> _Opened:
+    _check_header(path)
+    how = "mode=ro" if state.is_live else "mode=ro&immutable=1"
+    try:
+        connection = _connect(path.resolve(), how, busy_timeout_s)
+        return _Opened(connection, state, is_watched=not state.is_live)
+    except sqlite3.Error as error:
+        if not state.is_live or _primary_code(error) not in _NEEDS_COPY:
+            raise _translate(path, error) from error
+    return _open_copy(path, busy_timeout_s)
+
+
+def _check_header(path: Path) -> None:
+    try:
+        with path.open("rb") as file:
+            magic = file.read(len(_MAGIC))
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is not there") from error
+    except IsADirectoryError as error:
+        raise CorruptError(f"{path} is a folder, want an SQLite database") from error
+    except OSError as error:
+        raise StoreError(f"read {path}: {error.strerror}") from error
+    if not magic:
+        raise CorruptError(f"{path} is empty, want an SQLite database")
+    if magic != _MAGIC:
+        raise CorruptError(f"{path} is encrypted or no SQLite database: it starts with {magic!r}")
+
+
+def _connect(path: Path, how: str, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open and read the first page, so that what is wrong shows here."""
+    connection = sqlite3.connect(
+        f"file:{quote(os.fsencode(path))}?{how}",
+        uri=True,
+        timeout=busy_timeout_s,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.text_factory = _decode_text
+        connection.execute("PRAGMA query_only = ON")
+        # What the schema of a stranger's file calls must not do more than compute.
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _fit(value: Any) -> Any:
+    """Bring a parameter into what SQLite can compare with, without changing what it equals."""
+    if isinstance(value, int):
+        return max(-_INT_MAX, min(value, _INT_MAX))
+    return value.encode(errors="replace").decode() if isinstance(value, str) else value
+
+
+def _decode_text(text: bytes) -> str:
+    return text.decode(errors="replace")
+
+
+def _open_copy(path: Path, busy_timeout_s: float) -> _Opened:
+    """Copy the database and what stands beside it, and let SQLite recover the copy."""
+    folder = tempfile.TemporaryDirectory(prefix="whence-")
+    try:
+        state, copy = _copy(path, Path(folder.name))
+        try:
+            opened = _Opened(_connect(copy, "mode=rw", busy_timeout_s), state, is_watched=True)
+        except sqlite3.Error as error:
+            raise _translate(path, error) from error
+    except BaseException:
+        folder.cleanup()
+        raise
+    opened.copy = folder
+    return opened
+
+
+def _copy(path: Path, folder: Path) -> tuple[_State, Path]:
+    """Copy until nothing changed meanwhile: a database and a `-wal` of two moments are damaged."""
+    real, copy = path.resolve(), folder / "copy.db"
+    for _ in range(_ATTEMPTS):
+        before = _look_at(path)
+        try:
+            shutil.copyfile(real, copy)
+            for suffix in _BESIDE:
+                _beside(copy, suffix).unlink(missing_ok=True)
+                if _beside(real, suffix).exists():
+                    shutil.copyfile(_beside(real, suffix), _beside(copy, suffix))
+        except OSError as error:
+            raise StoreError(f"copy {path} to read it: {error}") from error
+        if _look_at(path) == before:
+            return before, copy
+    raise StoreError(f"{path} is written to all the time, and its folder is not ours to write")
+
+
+def _primary_code(error: sqlite3.Error) -> int:
+    """SQLite's code without its detail; 0 where the error is none of SQLite's own."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def _translate(path: Path, error: sqlite3.Error) -> WhenceError:
+    code = _primary_code(error)
+    if code in _BUSY:
+        return StoreError(f"{path} is locked by another program")
+    if code in _CORRUPT:
+        return CorruptError(f"{path} is damaged: {error}")
+    if code == sqlite3.SQLITE_ERROR:
+        return CorruptError(f"{path} is not laid out as it should be: {error}")
+    return StoreError(f"read {path}: {error}")
