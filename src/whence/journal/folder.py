@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -43,6 +44,7 @@ class FileSystem(NamedTuple):
     is_volatile: bool
 
 
+@lru_cache(maxsize=1024)
 def parse_segment(name: str) -> SegmentName | None:
     """Read a segment's name without its suffix; None if it is not one."""
     found = _SEGMENT(name)
@@ -58,6 +60,7 @@ def journal_folder(folder: Path) -> Path:
     return folder / "journal"
 
 
+@lru_cache(maxsize=1024)
 def segment_path(folder: Path, name: str) -> Path:
     """The file of a segment; ValueError for a name that is none, so no path can slip in."""
     if parse_segment(name) is None:

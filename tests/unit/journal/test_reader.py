@@ -212,6 +212,25 @@ def test_reading_many_goes_on_after_a_broken_one(tmp_path: Path) -> None:
     assert isinstance(found[1], CorruptError)
 
 
+def test_many_are_read_in_the_order_in_which_they_were_asked_for(tmp_path: Path) -> None:
+    lines = [_event(n, size=size) + b"\n" for n, size in enumerate([0, 3_000, 0, 900, 0] * 3)]
+    _write(tmp_path, d20=b"".join(lines), d21=b"".join(lines))
+    offsets = [0, *itertools.accumulate(map(len, lines[:-1]))]
+    order = [*range(0, 15, 2), *range(13, 0, -2), 14, 14, 0]
+    places = [(segment, offsets[n]) for n in order for segment in (_SECOND, _FIRST)]
+
+    found = [*Reader(tmp_path).read_many(places)]
+
+    assert [getattr(event, "n", None) for event in found] == [n for n in order for _ in "ab"]
+
+
+def test_a_segment_that_is_gone_is_said(tmp_path: Path) -> None:
+    _write(tmp_path, d20=_event(0) + b"\n")
+
+    with pytest.raises(StoreError, match=_SECOND):
+        [*Reader(tmp_path).read_many([(_FIRST, 0), (_SECOND, 0)])]
+
+
 def test_more_segments_than_descriptors_are_read(tmp_path: Path) -> None:
     days = {f"d{day:02d}": _event(day) + b"\n" for day in range(1, 29)}
     _write(tmp_path, **days)
