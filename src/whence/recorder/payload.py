@@ -36,14 +36,22 @@ import re
 import sys
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
-from itertools import islice
+from collections.abc import Mapping
+from itertools import islice, pairwise
 from pathlib import PurePath
 from typing import Any
 
 import msgspec
 
-from whence.recorder.redact import REDACTED, RUN, RUNS, SCHEME_SIZE, SHORTEST, Redactor
+from whence.recorder.redact import (
+    OPTION,
+    REDACTED,
+    RUN,
+    RUNS,
+    SCHEME_SIZE,
+    SHORTEST,
+    Redactor,
+)
 
 MARKS = "$marks"
 MOST_LEVELS = 100
@@ -52,6 +60,12 @@ _SEARCHED_TEXT = 5_000
 _MOST_KEYS = 10_000
 _LONGEST_KEY = 200
 _FAST_LEVELS = 30
+# Where a text under one of the first names a secret, it stands under one of the second.
+_NAMING, _NAMED = (
+    frozenset(spelled for key in keys.split() for spelled in (key, key.title(), key.upper()))
+    for keys in ("name key header field", "value values")
+)
+_MOST_SPACES = 2
 _INF = float("inf")
 _MINUS_INF = -_INF
 _DEFAULT = Redactor()
@@ -79,8 +93,14 @@ class Payloads:
     def __init__(self, redactor: Redactor | None = _DEFAULT) -> None:
         self._redactor = redactor
         self._may_hold_secret = redactor.may_hold_secret if redactor else _never
+        # Texts below this size hold no secret: no call is made for them.
+        self._shortest = 0 if redactor and redactor.has_patterns else SHORTEST
         self._find_head = redactor.find_head if redactor and not redactor.has_patterns else None
-        self._keys = _KnownKeys()
+        self._is_pair = redactor.is_pair if redactor else _never
+        self._tail = redactor.tail if redactor else slice(0)
+        self._tails = redactor.tails if redactor else frozenset[str]()
+        named = (key for key in _NAMED if redactor and not redactor.is_secret_key(key))
+        self._keys = _KnownKeys(frozenset(named))
 
     def encode(self, data: object) -> bytes:
         """Return `data` as one JSON value, with marks where it had to change. Never raises."""
@@ -95,16 +115,21 @@ class Payloads:
                     if key not in plain:
                         if key in self._keys.secret and type(value) in _NUMBERS:
                             continue
-                        break
+                        # Then it is `value`, and what stands beside it says no secret's name.
+                        if key not in self._keys.named or not (
+                            _NAMING.isdisjoint(copy) or self._keys.name_nothing(copy)
+                        ):
+                            break
                     kind = type(value)
                     if kind is str:
                         size = len(value)
                         if (
                             size >= SHORTEST
                             and (
-                                value.encode().translate(RUNS).find(RUN) >= 0
+                                RUN in value.encode().translate(RUNS).decode()
                                 or ":" in value
                                 or "=" in value
+                                or ("-" in value and OPTION in value)
                                 or (size < SCHEME_SIZE and value[0] in "Bb")
                             )
                             and find_head(value[::-1])
@@ -138,7 +163,7 @@ class Payloads:
 
         What is judged and encoded is the copy: no other thread can change it in between.
         """
-        kind = type(value)
+        kind, shortest = type(value), self._shortest
         if kind is dict and levels:
             plain = self._keys.plain
             copy = value.copy()
@@ -147,6 +172,14 @@ class Payloads:
             plain = None
             copy = list(value)
             items = enumerate(copy)
+            if (
+                len(copy) == 2
+                and type(name := copy[0]) is str
+                and name[self._tail] in self._tails
+                and type(copy[1]) is str
+                and self._is_pair(name, copy[1])
+            ):
+                return None
         elif kind is str:
             return None if self._may_hold_secret(value) else value
         elif kind is float:
@@ -157,10 +190,16 @@ class Payloads:
             if plain is not None and key not in plain:
                 if key in self._keys.secret and type(part) in _NUMBERS:
                     continue
-                return None
+                if key not in self._keys.named or not (
+                    _NAMING.isdisjoint(copy) or self._keys.name_nothing(copy)
+                ):
+                    return None
             kind = type(part)
             if kind is str:
-                if self._may_hold_secret(part):
+                if len(part) >= shortest and self._may_hold_secret(part):
+                    return None
+                # In a list it may be an option that names the next; most texts begin with a letter.
+                if plain is None and part < "." and part[:2] == OPTION:
                     return None
             elif kind is float:
                 if not _MINUS_INF < part < _INF:
@@ -176,16 +215,27 @@ class Payloads:
 class _KnownKeys:
     """Keys seen before that need no change, by what they mean: exact `str`, none of them `$marks`.
 
+    What stands under `named` ones may be a secret by what stands beside them, so they never become
+    plain; numbers pass as under a `secret` key.
+
     Sets that only grow or are emptied need no lock: an entry that gets lost costs time alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, named: frozenset[str]) -> None:
+        self.named = named
         self.plain: set[str] = set()
-        self.secret: set[str] = set()
+        self.secret: set[str] = {*named}
+
+    def name_nothing(self, items: dict[str, Any]) -> bool:
+        """Whether all texts in `items` that name what stands beside them are plain as keys."""
+        for key in _NAMING:
+            if key in items and type(items[key]) is str and items[key] not in self.plain:
+                return False
+        return True
 
     def learn(self, key: str, secret: bool) -> None:
         keys = self.secret if secret else self.plain
-        if len(key) <= _LONGEST_KEY and key != MARKS:
+        if len(key) <= _LONGEST_KEY and key != MARKS and key not in self.named:
             if len(keys) >= _MOST_KEYS:
                 keys.clear()
             keys.add(key)
@@ -260,20 +310,27 @@ class _Cleaner:
         try:
             if items is not None:
                 return self._clean_items(items, pointer, level + 1, secret)
+            parts = parts or []
+            named = self._find_named(parts) if issubclass(kind, (list, tuple)) else ()
             return [
-                self._read(part, f"{pointer}/{index}", level + 1, secret)
-                for index, part in enumerate(parts or ())
+                self._read(part, f"{pointer}/{index}", level + 1, secret or index in named)
+                for index, part in enumerate(parts)
             ]
         finally:
             del self._open[id(value)]
 
     def _clean_items(
-        self, items: Iterable[tuple[object, object]], pointer: str, level: int, secret: bool
+        self, items: list[tuple[object, object]], pointer: str, level: int, secret: bool
     ) -> dict[str, Any]:
         clean: dict[str, Any] = {}
         same: dict[str, int] = {}
+        is_named = any(
+            type(key) is str and key in _NAMING and self._names_secret(value)
+            for key, value in items
+        )
         for key, value in items:
             wanted, changed, names_secret = self._judge_key(key)
+            names_secret = names_secret or (is_named and wanted in _NAMED)
             name = wanted
             while name in clean:
                 same[wanted] = same.get(wanted, 1) + 1
@@ -283,6 +340,26 @@ class _Cleaner:
             if changed or name != wanted:
                 self._mark(below, "key")
         return clean
+
+    def _names_secret(self, value: object) -> bool:
+        """Whether a text is the name of a secret, by the same rule as a key."""
+        name = _text_of(value)
+        if not name or len(name) > _LONGEST_KEY or name.count(" ") > _MOST_SPACES:
+            return False
+        return self._judge_key(name)[2]
+
+    def _find_named(self, parts: list[Any]) -> set[int]:
+        """The places of secrets that what stands before them names: raw headers, command lines."""
+        if self._redactor is None:
+            return set()
+        texts = [_text_of(part) for part in parts]
+        return {
+            place
+            for place, (name, value) in enumerate(pairwise(texts), start=1)
+            if (len(texts) == 2 or name[:2] == OPTION)
+            and value
+            and self._redactor.is_pair(name, value)
+        }
 
     def _judge_key(self, key: Any) -> tuple[str, bool, bool]:
         """Return a key as text, whether that is a change worth a mark, and if it names a secret."""
@@ -340,8 +417,16 @@ class _Cleaner:
         return text[:_MOST_TEXT]
 
 
-def _never(text: str) -> bool:  # noqa: ARG001
+def _never(*texts: str) -> bool:  # noqa: ARG001
     return False
+
+
+def _text_of(value: object) -> str:
+    """A value that is text, or the bytes of one, as text; "" for all else."""
+    kind = type(value)
+    if issubclass(kind, str):
+        return str.__str__(value)
+    return value.decode("latin-1") if isinstance(value, bytes) and kind is bytes else ""
 
 
 def _make_plainer(value: Any, kind: type[Any]) -> Any:

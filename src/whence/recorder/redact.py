@@ -1,15 +1,16 @@
 """Secrets in payloads: which keys name one, which texts hold one, and what stands in their place.
 
 Two rules. A **key** is judged by its whole words: `token` in `access_token`, `apiKey`, `API-KEY`,
-not in `tokens_saved`. A **text** is judged by the shapes of known tokens (`shapes.py`) and by
-what carries a secret: authorization headers, URLs with a password, private keys, assignments.
+not in `tokens_saved`; so is a text that is the name of another. A **text** is judged by the shapes of
+known tokens (`shapes.py`) and by what carries a secret: authorization headers, URLs with a password,
+private keys, assignments, options of command lines.
 `docs/decisions/0010-redaction.md` tells what is covered and what is not.
 
 Nearly every text holds no secret and must be let go at the least cost, so `may_hold_secret` looks
 in two steps, neither of which lets through what `redact` would find:
 
-1. A secret is 13 token characters in a row, or stands behind a `:` or `=`, or is the whole text
-   (`Bearer …`). Most prose has none of these.
+1. A secret is 13 token characters in a row, or stands behind a `:`, a `=` or an option, or is the
+   whole text (`Bearer …`). Most prose has none of these.
 2. Each shape has a head, a literal that gives it away. Letters are common, while the last
    character of a head is rare (`ghp_`, `AKI`, `sk-ant-`), so one regular expression looks for the
    heads from their ends: in the reversed text, spelled backwards.
@@ -30,7 +31,9 @@ SCHEME_SIZE = len("Bearer ") + SHORTEST
 _TOKEN_BYTES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-.=+/~"
 RUNS = bytes(ord("x") if byte in _TOKEN_BYTES else ord(" ") for byte in range(256))
 """A table for `bytes.translate`: token characters become `x`, all others a space."""
-RUN = b"x" * SHORTEST
+RUN = "x" * SHORTEST
+OPTION = "--"
+_TAIL_SIZE = 3
 
 # Words that name a secret wherever they stand in a key, then pairs of words that do so together.
 _KEYS = """
@@ -72,6 +75,17 @@ _BARE = re.compile(
 )
 # What follows a token without a break is taken with it: no half of one ever stays.
 _REST = re.compile(r"[\w-]+", re.ASCII)
+# An option of a command line, unless what follows is the prose of who explains it.
+_OPTION = re.compile(
+    r"(?<![\w-])--([A-Za-z][\w-]{0,60}[A-Za-z]) {1,8}(?![ =-])"
+    r"(?!(?i:an?|and|are|arg|args|argument|arguments|as|by|can|does|flag|flags|for|from|has|if|in|"
+    r"instead|is|it|may|must|needs|not|of|on|option|options|or|param|parameter|parameters|should|"
+    r"switch|takes|that|the|this|to|value|values|was|when|which|will|with|without|you)(?![\w-]))"
+    r"(?:(\\{0,2}[\"'])(.*?)(?:\2|\Z)|([^\s\"'`,;&|<>(){}\[\]\\]+))",
+    re.ASCII | re.DOTALL,
+)
+_NAME = re.compile(r"[\w.-]{0,63}[A-Za-z]", re.ASCII).fullmatch
+_NO_WORD = re.compile(r"[^A-Za-z _-]").search
 _DIGIT = re.compile("[0-9]")
 _NUMBER = re.compile(r"[+-]?\d{1,7}(?:\.\d{1,9})?%?", re.ASCII)
 
@@ -99,6 +113,11 @@ class Redactor:
         self.has_patterns = bool(self._patterns)
         self._allow = frozenset(allow)
         self._allowed_keys = frozenset(tuple(split_words(text)) for text in self._allow)
+        # How the names end that `is_pair` looks for: the last characters tell of most that they do not.
+        size = min(_TAIL_SIZE, *(len(words[-1]) for words in self._keys))
+        self.tail = slice(-size, None)
+        ends = {words[-1][self.tail] for words in self._keys}
+        self.tails = frozenset(f(end) for end in ends for f in (str.lower, str.upper, str.title))
         self.find_head = _compile_heads(frozenset(words[-1] for words in self._keys)).search
 
     def is_secret_key(self, key: str) -> bool:
@@ -108,6 +127,20 @@ class Redactor:
             words[start:end] in self._keys
             for start in range(len(words))
             for end in range(start + 1, start + 1 + self._longest)
+        )
+
+    def is_pair(self, name: str, value: str) -> bool:
+        """Tell whether the first of two neighbours in a list names the second as a secret.
+
+        Lists of words also say `["password", "email"]`: there it takes more than a word, or a name that
+        people write for nothing else (`Authorization`, `X-Api-Key`, `--password`).
+        """
+        return (
+            name[self.tail] in self.tails
+            and value[:1] != "-"
+            and _NAME(name) is not None
+            and self._ends_in_secret(name)
+            and (_is_surely_name(name) or _NO_WORD(value) is not None)
         )
 
     def allows(self, text: str) -> bool:
@@ -122,9 +155,10 @@ class Redactor:
         return (
             len(text) >= SHORTEST
             and (
-                text.encode("utf-8", "replace").translate(RUNS).find(RUN) >= 0
+                RUN in text.encode("utf-8", "replace").translate(RUNS).decode()
                 or ":" in text
                 or "=" in text
+                or ("-" in text and OPTION in text)
                 or (len(text) < SCHEME_SIZE and text[0] in "Bb")
             )
             and self.find_head(text[::-1]) is not None
@@ -155,6 +189,9 @@ class Redactor:
                     yield start, end
         if whole := _BEARER.match(text):
             yield whole.span(1)
+        for match in _OPTION.finditer(text):
+            if self._ends_in_secret(match[1]):
+                yield match.span(3 if match[2] else 4)
         if "curl" in text:
             for match in _CURL_USER.finditer(text):
                 yield match.span(1)
@@ -190,7 +227,7 @@ class Redactor:
                 done = quoted.end(2)
             elif bare := _BARE.match(text, match.end()):
                 # Prose and code also say `token: later`, `password=secret` and `token=17`.
-                surely = "-" in name or name.isupper() or name.lower() == "authorization"
+                surely = _is_surely_name(name)
                 surely = surely or text[match.start() - 1 : match.start()] in ("?", "&")
                 if (surely or _DIGIT.search(bare[1])) and not _NUMBER.fullmatch(bare[1]):
                     yield bare.span(1)
@@ -201,6 +238,10 @@ class Redactor:
         return words not in self._allowed_keys and any(
             words[-size:] in self._keys for size in range(1, self._longest + 1)
         )
+
+
+def _is_surely_name(name: str) -> bool:
+    return "-" in name or name.isupper() or name.lower() == "authorization"
 
 
 def split_words(key: str) -> list[str]:
@@ -236,6 +277,7 @@ def _compile_heads(words: frozenset[str]) -> re.Pattern[str]:
         *([b, _EDGE, rf"(?<=[ \t](?i:{rest}){b})"] for b in "Bb" for rest in ("rerae", "cisa")),
         [":", name],
         ["=", name],
+        [" ", rf"(?=[{last}])(?i:{ends})[\w-]{{0,62}}--"],
         [":", r"[^\s:=]{0,70}+(?:(?<=u-)|[ \t=]{1,5}(?:u-|resu--))"],
     ]
     return re.compile(_spell_trie(heads), re.ASCII)

@@ -326,6 +326,7 @@ def test_secrets_are_found_inside_everything(data: Any, encoded: Any) -> None:
         "PASSWORD=hunter2",
         "X-Api-Key: abcd",
         "ftp://bob:pw@x",
+        "login --db-password x",
     ],
 )
 def test_a_secret_is_found_in_texts_below_keys_that_are_known_to_be_harmless(text: str) -> None:
@@ -338,6 +339,93 @@ def test_a_secret_is_found_in_texts_below_keys_that_are_known_to_be_harmless(tex
     assert decode(made.encode({"y": {"x": text}}))["y"] == {"x": clean}
     assert decode(made.encode({"z": [text]}))["z"] == [clean]
     assert decode(made.encode([text]))["value"] == [clean]
+
+
+@pytest.mark.parametrize(
+    ("data", "redacted"),
+    [
+        ({"name": "password", "value": "x"}, ["/value"]),
+        ({"headers": [{"name": "Authorization", "value": "x"}]}, ["/headers/0/value"]),
+        ({"env": [{"name": "A", "value": "x"}, {"name": "DB_PASSWORD", "value": "y"}]}, ["/env/1/value"]),
+        ({"a": 1, "Key": "apiKey", "Value": "x"}, ["/Value"]),
+        ({"header": "cookie", "values": ["x", {"y": "z"}]}, ["/values/0", "/values/1/y"]),
+        ({"field": "API key", "value": b"x"}, ["/value"]),
+        ({"name": b"token", "value": "x"}, ["/value"]),
+        ({"key": "k-1", "name": "secret", "value": "x"}, ["/value"]),
+        ({"raw": [["Accept", "x"], ["Authorization", "Bearer x"]]}, ["/raw/1/1"]),
+        ({"raw": (("x-api-key", "x"), ("password", "hunter2"))}, ["/raw/0/1", "/raw/1/1"]),
+        ({"raw": [(b"authorization", b"Bearer x")]}, ["/raw/0/1"]),
+        (["Authorization", "Bearer x"], ["/value/1"]),
+        ({"args": ["login", "--password", "x", "-v", "--token", "y"]}, ["/args/2", "/args/5"]),
+        ({"command": "login --password x -v"}, ["/command"]),
+    ],
+)  # fmt: skip
+def test_a_secret_is_known_by_what_stands_beside_it(data: Any, redacted: list[str]) -> None:
+    marks = encode(data)[MARKS]
+
+    assert [place for place, words in marks.items() if "redacted" in words] == redacted
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"name": "token_count", "value": 3},
+        {"name": "token", "value": [1, 0.5, None, True, ""]},
+        {"name": "cpu", "value": "x", "key": None, "field": 5, "header": ["password"]},
+        {"name": "password", "label": "x"},
+        {"value": "x", "values": ["y"]},
+        {"name": "the password that we all forgot", "value": "x"},
+        {"name": "password " * 30, "value": "x"},
+        {"fields": ["password", "email"], "tags": ["secret", "token", "v2"]},
+        {"args": ["--password", "--verbose"], "more": ["login", "--tokens", "x"]},
+        {"pairs": [["password", 5], ["zealot-1", "task-1"]]},
+    ],
+)
+def test_what_only_looks_like_a_pair_stays(data: Any) -> None:
+    assert encode(data) == data
+
+
+def test_a_name_is_judged_each_time() -> None:
+    """Also where the one before, with the same keys, was let go."""
+    made = Payloads()
+
+    for name in ("cpu", "cpu", "password", "cpu", "token"):
+        value = decode(
+            made.encode({"name": name, "value": "x", "more": {"name": name, "value": "y"}})
+        )
+        assert (MARKS in value) == (name != "cpu")
+
+
+_WORDS = st.sampled_from(
+    "name key value values password token cpu x1 --password --tokens Authorization a".split()
+)
+
+
+@given(
+    st.recursive(
+        st.one_of(_WORDS, st.just(1)),
+        lambda inner: st.one_of(
+            st.lists(inner, max_size=3), st.dictionaries(_WORDS, inner, max_size=4)
+        ),
+        max_leaves=8,
+    ),
+    st.booleans(),
+)
+def test_what_was_met_before_changes_no_answer(data: Any, met: bool) -> None:
+    """Whatever is known by then, the fast path lets nothing go that the slow one replaces."""
+    made = Payloads()
+    made.encode(dict.fromkeys("name key value values password token cpu a".split(), 1))
+    if met:
+        made.encode(data)
+
+    assert made.encode(data) == Payloads().encode(data)
+
+
+def test_a_user_may_call_every_value_a_secret() -> None:
+    assert encode({"value": "x"}, Redactor(keys=["value"]))["value"] == "[redacted]"
+    assert encode({"name": "password", "value": "x"}, None) == {"name": "password", "value": "x"}
+    allowing = Redactor(allow=["token_type"])
+    assert encode({"name": "tokenType", "value": "bearer"}, allowing)["value"] == "bearer"
 
 
 @pytest.mark.parametrize("value", [5, 0.5, True, None, ""])

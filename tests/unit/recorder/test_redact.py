@@ -98,7 +98,7 @@ PIECES = st.one_of(
     ),
     st.sampled_from(
         "Bearer basic BEARER :// : = @ - _ . / ~ + \" ' \\ \n password token api_key curl -u"
-        " --user Authorization user admin:secret1 -----BEGIN word understanding 0123456789".split(
+        " --user Authorization --password --api-key user admin:secret1 -----BEGIN word understanding 0123456789".split(
             " "
         )
     ),
@@ -151,6 +151,8 @@ def test_any_text_may_be_asked_about(text: str) -> None:
         "/usr/lib/python3.11/site-packages/msgspec/json.py",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "they saved money; the keys; task-sub1 sk-learn; it's. s.e.",
+        "the --password option is old -- a --token flag, the --api-key, and --password-file x",
+        "run it with --password -v or --token-count 17 -p hunter2 --tokens 17",
     ],
 )
 def test_what_is_no_secret_stays_and_is_the_same_object(text: str) -> None:
@@ -173,6 +175,17 @@ def test_what_is_no_secret_stays_and_is_the_same_object(text: str) -> None:
         ("https://x.test/?a=1&token=later&b=2", "https://x.test/?a=1&token=[redacted]&b=2"),
         ("export DB_PASSWORD=correcthorse", "export DB_PASSWORD=[redacted]"),
         ("login --password=correcthorse -v", "login --password=[redacted] -v"),
+        ("login --password correcthorse -v", "login --password [redacted] -v"),
+        (
+            "a --api-key=x b --db-password  y;",
+            "a --api-key=[redacted] b --db-password  [redacted];",
+        ),
+        (
+            "login --password 'a b' --token \"c\"",
+            "login --password '[redacted]' --token \"[redacted]\"",
+        ),
+        (r'{"run": "x --accessToken \"a b\" y"}', r'{"run": "x --accessToken \"[redacted]\" y"}'),
+        ("run PASSWORD=x TOKEN='y' ./a.sh", "run PASSWORD=[redacted] TOKEN='[redacted]' ./a.sh"),
         ("client(api_key='abc', x=1)", "client(api_key='[redacted]', x=1)"),
         (
             '{"password": "hunter2", "tokens": "x"}',
@@ -242,6 +255,38 @@ def test_words_part_at_signs_and_changes_of_case(key: str, words: list[str]) -> 
     assert split_words(key) == words
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", "Bearer x"), ("authorization", "x"), ("x-api-key", "x"), ("API_TOKEN", "x"),
+        ("password", "hunter2"), ("cookie", "id=x"), ("apiKey", "x.y"), ("--password", "x"),
+    ],
+)  # fmt: skip
+def test_a_text_may_name_its_neighbour(name: str, value: str) -> None:
+    assert Redactor().is_pair(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("password", "email"), ("token", "user_id"), ("secret", "very secret"), ("task", "hunter2"),
+        ("tokens", "x1"), ("the password", "hunter2"), ("--password", "--verbose"), ("", "x1"),
+        ("password-file", "x1"), ("token_count", "17"), ("密token", "x1"),
+    ],
+)  # fmt: skip
+def test_words_side_by_side_are_no_pair(name: str, value: str) -> None:
+    assert not Redactor().is_pair(name, value)
+
+
+def test_further_keys_name_their_neighbours_whatever_they_end_in() -> None:
+    redactor = Redactor(keys=["member_id", "pin"])
+
+    assert redactor.is_pair("memberId", "x1")
+    assert redactor.is_pair("PIN", "x1")
+    assert redactor.is_pair("apiKey", "x1")
+    assert not Redactor(allow=["pin"], keys=["pin"]).is_pair("PIN", "x1")
+
+
 def test_further_keys_are_found_in_any_spelling_and_in_texts() -> None:
     redactor = Redactor(keys=["vault_pin"])
 
@@ -275,6 +320,7 @@ def test_what_is_allowed_stays() -> None:
     [
         *'ghp_ eyJ ey.ey s. sk_test_ ZXlK ://a: token= token=" _mmk AKIA'.split(),
         *("Bearer ", "-u ", "password: ", "-----BEGIN PRIVATE KEY-----"),
+        *("--password ", '--password "', "--password   ", "-" * 61 + "password "),
         "a" * 64 + ".",
         "1" * 16 + "|",
     ],
