@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator,
 from contextlib import AbstractContextManager
 from datetime import tzinfo
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -209,9 +210,8 @@ class Log:
             return
         from whence.ask.reading import read_events
 
-        rows = index.find(_cleaned(query), newest_first=newest_first, limit=limit)
-        for _, event in read_events(self._reader, rows, self._warn):
-            yield event
+        places = index.places(_cleaned(query), newest_first=newest_first, limit=limit)
+        yield from map(itemgetter(1), read_events(self._reader, places, self._warn))
 
     def timeline(
         self,

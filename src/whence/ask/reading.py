@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from whence.errors import CorruptError, StoreError
 from whence.event import Event
@@ -13,7 +13,9 @@ from whence.journal.reader import Reader, check_event_format
 from whence.line import split_line
 
 if TYPE_CHECKING:
-    from whence.index import Index, Row
+    from whence.index import Index, Place, Row
+
+R = TypeVar("R", "Row", "Place")
 
 Note = Callable[[str], None]
 """Takes a remark for the person who asked."""
@@ -65,14 +67,14 @@ def fill(folder: Path, event: Event, note: Note) -> Event:
     return filled
 
 
-def read_events(reader: Reader, rows: "Iterable[Row]", note: Note) -> "Iterator[tuple[Row, Event]]":
-    """Read the events of these rows, in their order and some at a time."""
+def read_events(reader: Reader, rows: "Iterable[R]", note: Note) -> "Iterator[tuple[R, Event]]":
+    """Read the events of these rows or places, in their order and some at a time."""
     rows = iter(rows)
     while batch := list(islice(rows, _BATCH_ROWS)):
-        events = reader.read_many(((row.segment, row.offset) for row in batch), fill=False)
+        events = reader.read_batch([(row.segment, row.offset) for row in batch], fill=False)
         for row, event in zip(batch, events, strict=True):
             if isinstance(event, Event):
-                yield row, fill(reader.folder, event, note)
+                yield row, event if event.blob is None else fill(reader.folder, event, note)
             else:
                 note(f"cannot read event {row.id}: {event}")
 

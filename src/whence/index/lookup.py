@@ -24,6 +24,15 @@ from whence.index.rollups import (
     minutes_with,
     read_rollups,
 )
+from whence.index.rows import (
+    PLACE_COLUMNS,
+    POINT_COLUMNS,
+    ROW_COLUMNS,
+    Page,
+    Place,
+    Point,
+    Row,
+)
 from whence.index.schema import (
     ID,
     INT_MAX,
@@ -38,37 +47,14 @@ from whence.index.schema import (
 from whence.journal.reader import Reader
 from whence.query import Query
 
-_COLUMNS = (
-    "e.seq, e.time, e.rest, e.kind, e.agent, e.target, e.parent, e.root, e.duration,"
-    " e.segment, e.offset"
-)
 _HEX = frozenset("0123456789abcdef")
 _RARE = 100
 """Kinds are rare if this many times their events are still fewer than all."""
 
 _UUID_DASHES = (8, 13, 18, 23)
 
-
-class Row(NamedTuple):
-    """An event as the index knows it; its payload is in `segment` at `offset`.
-
-    `parent` and `root` are the `seq` of other rows. `root` is None for a root, and where the path
-    up from the event is not known.
-    """
-
-    seq: int
-    time: int
-    primitive: str
-    type: str
-    agent: str | None
-    target: str | None
-    parent: int | None
-    root: int | None
-    status: str | None
-    duration: int | None
-    segment: str
-    offset: int
-    id: str
+# What turning the cells of a row into values may raise, if they are not what we stored.
+_WRONG = (LookupError, TypeError, ValueError, AttributeError)
 
 
 class Filter(NamedTuple):
@@ -108,20 +94,28 @@ class Lookup:
         """Have the next `refresh` read again, after a catch-up through this very connection."""
         self._version = -1
 
-    def page(
-        self, query: Query, *, newest_first: bool, size: int, after: tuple[int, int] | None
-    ) -> list[Row]:
-        """Give the next `size` rows that match, after the one of that (time, seq)."""
+    def page(self, query: Query, page: Page) -> list[Row]:
+        """The rows that match, or a page of them."""
+        return self._as_rows(self._find(ROW_COLUMNS, query, page))
+
+    def places(self, query: Query, page: Page) -> list[Place]:
+        """As `page`, for those who want no more than to read the events."""
+        return self._as_places(self._find(PLACE_COLUMNS, query, page))
+
+    def points(self, query: Query, page: Page) -> list[Point]:
+        """As `page`, for those who want to know which events there are."""
+        return self._as_points(self._find(POINT_COLUMNS, query, page))
+
+    def _find(self, columns: str, query: Query, page: Page) -> list[Any]:
         wanted = self.filter(query)
         if wanted is None:
             return []
         if wanted.time == "time" and self._is_rare(query):
-            return self._rare_page(query, newest_first=newest_first, size=size, after=after)
-        return self._page(wanted, newest_first=newest_first, size=size, after=after)
+            return self._find_rare(columns, query, page)
+        return self._find_page(columns, wanted, page)
 
-    def _page(
-        self, wanted: Filter, *, newest_first: bool, size: int, after: tuple[int, int] | None
-    ) -> list[Row]:
+    def _find_page(self, columns: str, wanted: Filter, page: Page) -> list[Any]:
+        newest_first, size, after = page
         where, values = wanted.where, list(wanted.values)
         if after is not None:
             sign = "<" if newest_first else ">"
@@ -129,11 +123,30 @@ class Lookup:
             where += f" AND {wanted.time} {sign}= ? AND (+time, seq) {sign} (?, ?)"
             values += [tick(after[0]) if wanted.time == TICK else after[0], *after]
         way = "DESC" if newest_first else "ASC"
-        order = ", ".join(f"{name} {way}" for name in dict.fromkeys((wanted.time, "time", "seq")))
-        return self._rows(
-            f"SELECT {_COLUMNS} FROM entries e WHERE {where} ORDER BY {order} LIMIT ?",
+        exact = ", ".join(f"{name} {way}" for name in dict.fromkeys((wanted.time, "time", "seq")))
+        if wanted.time != TICK:
+            return self._select(columns, where, values, exact, size)
+        # Sorting here what comes by tick is quicker than to let SQLite sort each tick,
+        found = self._select(columns, where, values, f"{TICK} {way}", size)
+        try:
+            found.sort(reverse=newest_first)
+            if len(found) == size > 0:
+                # but of the last tick it must say which belong to this page.
+                last = tick(found[-1][0])
+                found = [cells for cells in found if tick(cells[0]) != last]
+                where, values = f"{where} AND {TICK} = ?", [*values, last]
+                found += self._select(columns, where, values, exact, size - len(found))
+        except _WRONG as error:
+            raise _broken(error) from error
+        return found
+
+    def _select(
+        self, columns: str, where: str, values: list[int | bytes | str], order: str, size: int
+    ) -> list[Any]:
+        return self._db.execute(
+            f"SELECT {columns} FROM entries e WHERE {where} ORDER BY {order} LIMIT ?",
             (*values, size),
-        )
+        ).fetchall()
 
     def _is_rare(self, query: Query) -> bool:
         """Whether so few events are of the kinds wanted that looking for them by time is slow."""
@@ -145,10 +158,9 @@ class Lookup:
         found = sum(self._counts.get(kind, 0) for kind in kinds)
         return found * _RARE < sum(self._counts.values())
 
-    def _rare_page(
-        self, query: Query, *, newest_first: bool, size: int, after: tuple[int, int] | None
-    ) -> list[Row]:
-        """As `page`, reading only the minutes in which the roll-ups count such an event."""
+    def _find_rare(self, columns: str, query: Query, page: Page) -> list[Any]:
+        """As `_find_page`, reading only the minutes in which the roll-ups count such an event."""
+        newest_first, size, after = page
         since = INT_MIN if query.since is None else query.since
         until = INT_MAX + 1 if query.until is None else query.until
         first = minute_of(since if after is None or newest_first else max(since, after[0]))
@@ -156,7 +168,7 @@ class Lookup:
         minutes = minutes_with(
             self._db, self.kinds_of(query), first, last + 1, newest_first=newest_first
         )
-        rows: list[Row] = []
+        rows: list[Any] = []
         for minute in minutes:
             part = msgspec.structs.replace(
                 query,
@@ -165,8 +177,7 @@ class Lookup:
             )
             wanted = self._make_filter(part)
             if wanted is not None:
-                left = size - len(rows)
-                rows += self._page(wanted, newest_first=newest_first, size=left, after=after)
+                rows += self._find_page(columns, wanted, page._replace(size=size - len(rows)))
             if len(rows) == size:
                 break
         return rows
@@ -300,7 +311,7 @@ class Lookup:
         if span is not None:
             same = f"AND substr({ID.format(e='e')}, 1, {len(text)}) = ?" if len(text) > 13 else ""
             rows = self._rows(
-                f"SELECT {_COLUMNS} FROM entries e WHERE time >= ? AND time < ?"
+                f"SELECT {ROW_COLUMNS} FROM entries e WHERE time >= ? AND time < ?"
                 f" AND typeof(e.rest) = 'blob' {same} ORDER BY time, seq LIMIT ?",
                 (*span, *([text] if same else []), limit),
             )
@@ -325,7 +336,7 @@ class Lookup:
                 values.append(whole)
             same = f"substr({ID.format(e='e')}, {-len(text)}) = ?"
             rows = self._rows(
-                f"SELECT {_COLUMNS} FROM entries e NOT INDEXED"
+                f"SELECT {ROW_COLUMNS} FROM entries e NOT INDEXED"
                 f" WHERE typeof(e.rest) = 'blob' AND {blob} {same} ORDER BY seq DESC LIMIT ?",
                 (*values, text, limit),
             )
@@ -342,11 +353,33 @@ class Lookup:
         """The rows of these numbers by (time, seq); numbers that there are none of are left out."""
         return sorted(
             self._rows(
-                f"SELECT {_COLUMNS} FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value",
+                f"SELECT {ROW_COLUMNS} FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value",
                 (json.dumps(sorted(set(seqs))),),
             ),
             key=_when,
         )
+
+    def places_of(self, seqs: Iterable[int]) -> list[Place]:
+        """The places of these numbers, as `rows` has them."""
+        found = self._db.execute(
+            f"SELECT {PLACE_COLUMNS} FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value",
+            (json.dumps(sorted(set(seqs))),),
+        )
+        return self._as_places(sorted(found))
+
+    def points_of(self, seqs: Iterable[int]) -> list[Point]:
+        """The points of these numbers, in no order; those that there are none of are left out."""
+        given = (json.dumps(sorted(set(seqs))),)
+        return self._as_points(self._db.execute(POINTS_OF, given).fetchall())
+
+    def points_on(self, target: int, limit: int) -> list[Point]:
+        """The newest `limit` events on the target of that number, newest first."""
+        return self._as_points(self._db.execute(POINTS_ON, (target, limit)).fetchall())
+
+    def effects(self, seqs: Iterable[int]) -> list[Point]:
+        """What these events caused directly, what has several of them as causes several times."""
+        given = {"seqs": json.dumps(list(seqs))}
+        return self._as_points(self._db.execute(EFFECTS, given).fetchall())
 
     def children(self, seqs: Iterable[int]) -> list[Row]:
         """What these events caused directly, as parents or through links."""
@@ -438,14 +471,16 @@ class Lookup:
         return iter(self._db.execute(statement, wanted.values))
 
     def _rows(self, statement: str, values: Iterable[int | bytes | str]) -> list[Row]:
-        found = self._db.execute(statement, tuple(values)).fetchall()
+        return self._as_rows(self._db.execute(statement, tuple(values)).fetchall())
+
+    def _as_rows(self, found: list[Any]) -> list[Row]:
         try:
             return list(map(self._row, found))
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise BrokenError(f"index holds a row that it cannot hold: {error!r}") from error
+        except _WRONG as error:
+            raise _broken(error) from error
 
     def _row(self, cells: tuple[Any, ...]) -> Row:
-        seq, time, rest, kind, agent, target, parent, root, duration, segment, offset = cells
+        time, seq, rest, kind, agent, target, parent, root, duration, segment, offset = cells
         primitive, type_, status = self._kinds[kind]
         return Row(
             seq,
@@ -463,12 +498,38 @@ class Lookup:
             join_id(time, rest),
         )
 
+    def _as_points(self, found: list[Point]) -> list[Point]:
+        for time, seq, kind, *_ in found:
+            if type(time) is not int or type(seq) is not int or kind not in self._kinds:
+                raise BrokenError("index holds an event that it cannot hold")
+        return found
+
+    def _as_places(self, found: list[Any]) -> list[Place]:
+        names = self._segments
+        try:
+            return [
+                Place(time, seq, names[segment] or "", offset, rest)
+                for time, seq, segment, offset, rest in found
+            ]
+        except _WRONG as error:
+            raise _broken(error) from error
+
 
 # CROSS JOIN fixes the order of the tables: from the few events given to the many of the index.
 # Without it, SQLite from 3.41 on reads all entries at each step.
 CHILDREN = "SELECT e.seq FROM json_each(?) j CROSS JOIN entries e ON e.parent = j.value"
 LINKED = "SELECT l.cause, l.seq FROM json_each(?) j CROSS JOIN links l ON l.cause = j.value"
 LINKS_TO = "SELECT l.cause, l.seq FROM json_each(?) j CROSS JOIN links l ON l.seq = j.value"
+EFFECTS = f"""
+SELECT {POINT_COLUMNS} FROM json_each(:seqs) j CROSS JOIN entries e ON e.parent = j.value
+UNION ALL SELECT {POINT_COLUMNS} FROM json_each(:seqs) j
+  CROSS JOIN links l ON l.cause = j.value CROSS JOIN entries e ON e.seq = l.seq
+"""
+POINTS_OF = f"SELECT {POINT_COLUMNS} FROM json_each(?) j CROSS JOIN entries e ON e.seq = j.value"
+POINTS_ON = (
+    f"SELECT {POINT_COLUMNS} FROM entries e WHERE target = ?"
+    f" ORDER BY {TICK} DESC, time DESC, seq DESC LIMIT ?"
+)
 DESCENDANTS = """
 WITH RECURSIVE tree(seq) AS (
   SELECT value FROM json_each(?)
@@ -484,6 +545,10 @@ WITH RECURSIVE path(seq) AS (
   WHERE e.parent IS NOT NULL)
 SELECT seq FROM path
 """
+
+
+def _broken(error: Exception) -> BrokenError:
+    return BrokenError(f"index holds a row that it cannot hold: {error!r}")
 
 
 def _when(row: Row) -> tuple[int, int]:

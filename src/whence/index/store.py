@@ -37,7 +37,8 @@ from whence.index.database import (
     throw_away,
     translate,
 )
-from whence.index.lookup import Lookup, Row
+from whence.index.lookup import Lookup
+from whence.index.rows import Page, Place, Row
 from whence.index.sql import Answer, Value, run_sql
 from whence.index.statistics import Statistic, statistics
 
@@ -50,8 +51,8 @@ _SMALL_PAGE, _LARGE_PAGE = 1000, 5000
 _TURN_MS = 250
 _ATTEMPTS = 4
 
-Place = tuple[int, int] | None
 T = TypeVar("T")
+R = TypeVar("R", Row, Place)
 
 # A connection that came over a fork must not be closed by the child: kept, so that it never is.
 _inherited: list[object] = []
@@ -204,10 +205,11 @@ class Index:
         assert self._db is not None
         return self._db
 
-    def _ask(self, answer: Callable[[Lookup], T], *, by_seq: bool = False) -> T:
+    def ask(self, answer: Callable[[Lookup], T], *, by_seq: bool = False) -> T:
         """Answer from one state of the index; a broken file costs a rebuild, not the answer.
 
-        Only an answer about rows named `by_seq` cannot be given then: their numbers are new.
+        `answer` may be called twice. Only an answer about rows named `by_seq` cannot be given
+        after a rebuild: their numbers are new.
         """
         with self._lock:
             for attempt in range(2):
@@ -337,102 +339,113 @@ class Index:
 
         Reads page by page, so the caller may stop early, and may take its time.
         """
+        return self._pages(Lookup.page, query, newest_first, limit, after)
+
+    def places(
+        self, query: Query, *, newest_first: bool = False, limit: int | None = None
+    ) -> Iterator[Place]:
+        """As `find`, for those who want no more than to read the events."""
+        return self._pages(Lookup.places, query, newest_first, limit)
+
+    def _pages(
+        self,
+        read: Callable[[Lookup, Query, Page], list[R]],
+        query: Query,
+        newest_first: bool,
+        limit: int | None,
+        after: tuple[int, int] | None = None,
+    ) -> Iterator[R]:
         size, started = _SMALL_PAGE, False
         while limit is None or limit > 0:
-            want = size if limit is None else min(size, limit)
-            place = after
-
-            def answer(lookup: Lookup, want: int = want, place: Place = place) -> list[Row]:
-                return lookup.page(query, newest_first=newest_first, size=want, after=place)
-
-            page = self._ask(answer, by_seq=started)
-            yield from page
-            if len(page) < want:
+            wanted = Page(newest_first, size if limit is None else min(size, limit), after)
+            found = self.ask(lambda lookup: read(lookup, query, wanted), by_seq=started)  # noqa: B023 asked at once
+            yield from found
+            if len(found) < wanted.size:
                 return
-            after, started, size = (page[-1].time, page[-1].seq), True, _LARGE_PAGE
-            limit = None if limit is None else limit - len(page)
+            after, started, size = (found[-1].time, found[-1].seq), True, _LARGE_PAGE
+            limit = None if limit is None else limit - len(found)
 
     def by_id(self, event_id: str) -> Row | None:
         """The event of that id; None if there is none."""
-        return self._ask(lambda lookup: lookup.by_id(event_id))
+        return self.ask(lambda lookup: lookup.by_id(event_id))
 
     def by_prefix(self, text: str, limit: int = 20) -> list[Row]:
         """The first `limit` events whose id begins like that, by time."""
-        return self._ask(lambda lookup: lookup.by_prefix(text, limit))
+        return self.ask(lambda lookup: lookup.by_prefix(text, limit))
 
     def by_suffix(self, text: str, limit: int = 20) -> list[Row]:
         """At most `limit` events whose id ends like that, the latest read first.
 
         Reads the whole table: a tenth of a second for a million events.
         """
-        return self._ask(lambda lookup: lookup.by_suffix(text, limit))
+        return self.ask(lambda lookup: lookup.by_suffix(text, limit))
 
     def rows(self, seqs: Iterable[int]) -> list[Row]:
         """The rows of these numbers by (time, seq); numbers that there are none of are left out."""
         given = list(seqs)
-        return self._ask(lambda lookup: lookup.rows(given), by_seq=True)
+        return self.ask(lambda lookup: lookup.rows(given), by_seq=True)
 
     def children(self, seqs: Iterable[int]) -> list[Row]:
         """What these events caused directly, as parents or through links."""
         given = list(seqs)
-        return self._ask(lambda lookup: lookup.children(given), by_seq=True)
+        return self.ask(lambda lookup: lookup.children(given), by_seq=True)
 
     def descendants(self, seqs: Iterable[int], limit: int) -> list[Row]:
         """All that these events caused, directly or not: the nearest `limit` of them."""
         given = list(seqs)
-        return self._ask(lambda lookup: lookup.descendants(given, limit), by_seq=True)
+        return self.ask(lambda lookup: lookup.descendants(given, limit), by_seq=True)
 
     def ancestors(self, seq: int) -> list[Row]:
         """The chain of parents, nearest first; stops at a circle."""
-        return self._ask(lambda lookup: lookup.ancestors(seq), by_seq=True)
+        return self.ask(lambda lookup: lookup.ancestors(seq), by_seq=True)
 
     def links(self, seqs: Iterable[int]) -> list[tuple[int, int]]:
         """Pairs (cause, effect) of the links that lead to or from these events."""
         given = list(seqs)
-        return self._ask(lambda lookup: lookup.links(given), by_seq=True)
+        return self.ask(lambda lookup: lookup.links(given), by_seq=True)
 
     def missing_parent(self, seqs: Iterable[int]) -> dict[int, str]:
         """By event: the id of its parent, where no line holds that."""
         given = list(seqs)
-        return self._ask(lambda lookup: lookup.missing_parents(given), by_seq=True)
+        return self.ask(lambda lookup: lookup.missing_parents(given), by_seq=True)
 
     def agents(self) -> list[str]:
         """All agents that any event names, in order."""
-        return self._ask(lambda lookup: lookup.names("agents"))
+        return self.ask(lambda lookup: lookup.names("agents"))
 
     def targets(self) -> list[str]:
         """All targets that any event names, in order."""
-        return self._ask(lambda lookup: lookup.names("targets"))
+        return self.ask(lambda lookup: lookup.names("targets"))
 
     def has_agent(self, name: str) -> bool:
         """Whether any event names that agent."""
-        return self._ask(lambda lookup: lookup.number_of("agents", name)) is not None
+        return self.ask(lambda lookup: lookup.number_of("agents", name)) is not None
 
     def has_target(self, name: str) -> bool:
         """Whether any event names that target."""
-        return self._ask(lambda lookup: lookup.number_of("targets", name)) is not None
+        return self.ask(lambda lookup: lookup.number_of("targets", name)) is not None
 
     def statistics(self, query: Query) -> list[Statistic]:
         """Count what matches, per primitive and type, in their order."""
-        return self._ask(lambda lookup: statistics(lookup, query))
+        return self.ask(lambda lookup: statistics(lookup, query))
 
     def problems(self) -> list[Problem]:
         """The places of the journal that could not be read, and the segments that went missing."""
-        return self._ask(lambda lookup: [Problem(*found) for found in lookup.problems()])
+        return self.ask(lambda lookup: [Problem(*found) for found in lookup.problems()])
 
     def witnesses(self) -> dict[str, Witness]:
         """By segment: how much of it was read, as against what it holds now."""
-        return self._ask(
+        return self.ask(
             lambda lookup: {name: Witness(*found) for name, *found in lookup.segments()}
         )
 
     def losses(self) -> list[Problem]:
         """The segments that are gone, or shorter than what was once read of them."""
-        return self._ask(lambda lookup: [Problem(*found) for found in lookup.losses()])
+        return self.ask(lambda lookup: [Problem(*found) for found in lookup.losses()])
 
     def writers(self) -> list[Writer]:
         """All writers, by when they were last heard of."""
-        return self._ask(lambda lookup: [Writer(*found) for found in lookup.writers()])
+        return self.ask(lambda lookup: [Writer(*found) for found in lookup.writers()])
 
     def lost(self) -> dict[str, int]:
         """By writer: how many of its events no line holds, writers without a hole left out."""

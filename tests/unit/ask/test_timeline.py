@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import whence
+from whence.ask import story
 from whence.ask import timeline as timelines
 from whence.ask.timeline import Timeline
 from whence.errors import NotFoundError
@@ -220,7 +221,7 @@ def test_what_is_left_out_is_counted_up_to_a_number(
 def test_a_story_larger_than_memory_keeps_the_newest(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(timelines, "STORY_MAX", 5)
+    monkeypatch.setattr(story, "STORY_MAX", 5)
     made = [log.emit("ops", "step", target="task") for _ in range(10)]
 
     timeline = log.timeline("task")
