@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import tzinfo
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -50,7 +50,7 @@ class Emit(Protocol):
         links: Collection[str] = (),
         status: Status | None = None,
         duration: int | None = None,
-        private: bool = False,
+        private: bool | None = None,
         durability: settings.Durability | None = None,
         wait: bool = False,
     ) -> str:
@@ -73,7 +73,7 @@ class EmitAsync(Protocol):
         links: Collection[str] = (),
         status: Status | None = None,
         duration: int | None = None,
-        private: bool = False,
+        private: bool | None = None,
     ) -> Awaitable[str]:
         """Record one event and return its id when it survives a power cut."""
         ...
@@ -92,6 +92,7 @@ class MakeSpan(Protocol):
         target: str | None = None,
         links: Collection[str] = (),
         data: dict[str, Any] | None = None,
+        private: bool | None = None,
     ) -> "Span":
         """Record a step with its duration; what is recorded inside it names it as its cause."""
         ...
@@ -160,9 +161,8 @@ class Log:
         with self._lock:
             if self._recorder is None:
                 from whence.recorder.payload import Payloads
-                from whence.recorder.recorder import Recorder
 
-                self._recorder = Recorder(
+                self._recorder = _recorder_by(self.settings.privacy)(
                     self.folder,
                     durability=self._durability,
                     payloads=Payloads(_redactor(self.settings.redaction)),
@@ -545,6 +545,16 @@ def _redactor(wanted: settings.RedactionSettings) -> Any:
     from whence.recorder.redact import Redactor
 
     return Redactor(keys=wanted.keys, patterns=wanted.patterns, allow=wanted.allow)
+
+
+def _recorder_by(wanted: settings.PrivacySettings) -> "Callable[..., Recorder]":
+    if not wanted.rule:
+        from whence.recorder.recorder import Recorder
+
+        return Recorder
+    from whence.recorder.privacy import RuledRecorder, Rules
+
+    return partial(RuledRecorder, rules=Rules(wanted.rule))
 
 
 def _layout(wanted: settings.JournalSettings) -> Any:

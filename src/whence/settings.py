@@ -16,6 +16,8 @@ FILE_NAME = "whence.toml"
 
 Durability = Literal["os", "disk"]
 
+_OURS = ("dir", "journal", "redaction", "privacy")
+
 
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[journal]`: how lines are kept and who may read them."""
@@ -34,12 +36,39 @@ class RedactionSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknow
     allow: tuple[str, ...] = ()
 
 
+Wildcard = Annotated[str, msgspec.Meta(min_length=1)]
+"""What a name has to look like, in the words of `fnmatch`."""
+
+
+class PrivacyRule(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[privacy.rule]]`: events that match all it names are private, or not if it says so."""
+
+    agent: Wildcard | None = None
+    primitive: Wildcard | None = None
+    type: Wildcard | None = None
+    private: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse a rule that would silently hold for everything."""
+        if self.agent is None and self.primitive is None and self.type is None:
+            raise ValueError(
+                'rule names no `agent`, `primitive` or `type`; `primitive = "*"` means every event'
+            )
+
+
+class PrivacySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[privacy]`: which events are private where the caller does not say; the first match wins."""
+
+    rule: tuple[PrivacyRule, ...] = ()
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """What `whence.toml` may say. Tables of other rooms are kept for them in `others`."""
 
     dir: str | None = None
     journal: JournalSettings = JournalSettings()
     redaction: RedactionSettings = RedactionSettings()
+    privacy: PrivacySettings = PrivacySettings()
     others: dict[str, Any] = {}
 
 
@@ -96,9 +125,7 @@ def read_file(file: Path) -> Settings:
     for name in tables:
         if name != "dir" and not isinstance(tables[name], dict | list):
             raise ValueError(f"{file}: unknown key `{name}`, want `dir` or a table")
-    known: dict[str, Any] = {
-        name: tables.pop(name) for name in ("dir", "journal", "redaction") if name in tables
-    }
+    known: dict[str, Any] = {name: tables.pop(name) for name in _OURS if name in tables}
     try:
         return msgspec.convert({**known, "others": tables}, Settings)
     except msgspec.ValidationError as error:

@@ -9,6 +9,8 @@ from whence.settings import (
     FILE_NAME,
     FOLDER_NAME,
     JournalSettings,
+    PrivacyRule,
+    PrivacySettings,
     RedactionSettings,
     Settings,
     find_folder,
@@ -151,6 +153,8 @@ def test_a_file_says_all_there_is_to_say(tmp_path: Path) -> None:
         'dir = "logs"\n'
         '[journal]\ndurability = "disk"\nsegment_bytes = 4096\ngroup = "audit"\n'
         '[redaction]\nenabled = false\nkeys = ["pin"]\npatterns = ["x+"]\nallow = ["y"]\n'
+        '[[privacy.rule]]\nagent = "haiku-*"\nprimitive = "memory"\ntype = "load"\n'
+        '[[privacy.rule]]\ntype = "*"\nprivate = false\n'
         "[tracing]\nmirror = true\n[[sources]]\nkind = 'nats'\n",
     )
 
@@ -158,6 +162,12 @@ def test_a_file_says_all_there_is_to_say(tmp_path: Path) -> None:
         dir="logs",
         journal=JournalSettings(durability="disk", segment_bytes=4096, group="audit"),
         redaction=RedactionSettings(enabled=False, keys=("pin",), patterns=("x+",), allow=("y",)),
+        privacy=PrivacySettings(
+            rule=(
+                PrivacyRule(agent="haiku-*", primitive="memory", type="load", private=True),
+                PrivacyRule(type="*", private=False),
+            )
+        ),
         others={"tracing": {"mirror": True}, "sources": [{"kind": "nats"}]},
     )
 
@@ -185,6 +195,13 @@ def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
         ('[redaction]\nkeys = "pin"', "Expected `array`, got `str`"),
         ("[redaction]\npatterns = [5]", "Expected `str`, got `int`"),
         ("[redaction]\nkey = ['pin']", "unknown field `key`"),
+        ("[privacy]\nrules = []", r"unknown field `rules` - at `\$.privacy`"),
+        ("[privacy.rule]\ntype = 'x'", r"Expected `array`, got `object` - at `\$.privacy.rule`"),
+        ("[[privacy.rule]]\nagnet = 'x'", r"unknown field `agnet` - at `\$.privacy.rule\[0\]`"),
+        ("[[privacy.rule]]\nagent = 5", r"got `int` - at `\$.privacy.rule\[0\].agent`"),
+        ("[[privacy.rule]]\ntype = ''", r"length >= 1 - at `\$.privacy.rule\[0\].type`"),
+        ("[[privacy.rule]]\ntype = 'x'\nprivate = 'yes'", r"at `\$.privacy.rule\[0\].private`"),
+        ("[[privacy.rule]]\nprivate = true", "names no `agent`, `primitive` or `type`"),
         ("[[journal]]\ngroup = 'audit'", "Expected `object`, got `array`"),
     ],
 )

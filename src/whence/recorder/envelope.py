@@ -54,7 +54,7 @@ def write_kind(primitive: str, type: str) -> str:
 
 
 def write_extras(
-    status: Status | None, duration: int | None, links: Iterable[str], private: bool
+    status: Status | None, duration: int | None, links: Iterable[str], private: bool | None
 ) -> str:
     """Write what only some events have: status, duration, links and the mark of a private one."""
     text = ""

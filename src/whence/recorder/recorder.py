@@ -32,7 +32,7 @@ from whence.line import (
     line_padding,
 )
 from whence.recorder.context import Cause, caused_by, make_variable
-from whence.recorder.envelope import Names, write_extras, write_kind, write_links
+from whence.recorder.envelope import Names, write_extras, write_kind
 from whence.recorder.host import describe_host
 from whence.recorder.ids import IdMaker, make_salts
 from whence.recorder.payload import Payloads
@@ -117,7 +117,7 @@ class Recorder:
         links: Collection[str] = (),
         status: Status | None = None,
         duration: int | None = None,
-        private: bool = False,
+        private: bool | None = None,
         durability: Durability | None = None,
         wait: bool = False,
     ) -> str:
@@ -128,7 +128,7 @@ class Recorder:
 
         `parent` is the id of the event that caused this one, by default the span or `cause`
         around the call; `links` are further causes. With `private` only a commitment to `data`
-        is stored and a `Receipt` returned. When this returns the event survives a crash of the
+        is stored and a `Receipt` returned; None leaves that to the rules of `[privacy]`. When this returns the event survives a crash of the
         process, with durability `disk` also a power cut (else StoreError); `wait` excludes the
         one exception, which is other threads recording at the same moment.
         """
@@ -145,7 +145,7 @@ class Recorder:
             payload = self._payload(data)
             head = self._head(event_id, now, names, cause, extras)
             salt = self._salt()
-            self._keep(head, salt, payload, private, durability or self._durability, wait)
+            self._keep(head, salt, payload, bool(private), durability or self._durability, wait)
             return Receipt(event_id, salt.decode(), payload) if private else event_id
         # From here on as in `record`: its call and `_head`'s would cost every event a tenth.
         digits = str(now)
@@ -183,7 +183,7 @@ class Recorder:
         links: Collection[str] = (),
         status: Status | None = None,
         duration: int | None = None,
-        private: bool = False,
+        private: bool | None = None,
     ) -> str:
         """As `emit` with durability `disk`, for event loops: tasks that wait share each sync."""
         from whence.recorder.loops import ask_durable
@@ -199,7 +199,7 @@ class Recorder:
         )
         _check_size(head)
         payload, salt = self._payload(data), self._salt()
-        await ask_durable(self._writer, head, self._tail(salt, payload, private))
+        await ask_durable(self._writer, head, self._tail(salt, payload, bool(private)))
         return Receipt(event_id, salt.decode(), payload) if private else event_id
 
     def span(
@@ -212,6 +212,7 @@ class Recorder:
         target: str | None = None,
         links: Collection[str] = (),
         data: dict[str, Any] | None = None,
+        private: bool | None = None,
     ) -> Span:
         """Record a step with its duration; what is recorded inside it names it as its cause.
 
@@ -222,13 +223,12 @@ class Recorder:
             values["component"] = component
         if input is not None:
             values["input"] = input
-        primitive, dot, type = check_text("name", name).partition(".")
-        if not dot:
-            primitive, type = "span", name
+        primitive, type = split_name(name)
         names = self._names.get((primitive, type, agent, target)) or self._names.write(
             primitive, type, agent, target
         )
-        return Span(self, names, write_links(links) if links else "", values)
+        extras = write_extras(None, None, links, private) if links or private else ""
+        return Span(self, names, extras, values, bool(private))
 
     def cause(self, event_id: str) -> AbstractContextManager[None]:
         """Have everything recorded inside the block name `event_id` as its cause."""
@@ -277,10 +277,13 @@ class Recorder:
         cause: Cause | None,
         extras: str,
         data: Any,
-    ) -> None:
-        """Record an event whose id is made, with the log's own durability."""
+        private: bool,
+    ) -> str:
+        """Record an event whose id is made, with the log's own durability; return it, or a receipt."""
         head = self._head(event_id, time_ns, names, cause, extras)
-        self._keep(head, self._salt(), self._payload(data), False, self._durability, False)
+        salt, payload = self._salt(), self._payload(data)
+        self._keep(head, salt, payload, private, self._durability, False)
+        return Receipt(event_id, salt.decode(), payload) if private else event_id
 
     def _salt(self) -> bytes:
         while True:
@@ -352,6 +355,12 @@ class Recorder:
         event_id = self.make_id(now)
         head = self._head(event_id, now, write_kind(OWN, type), None, "")
         return head, self._tail(self._salt(), self._encode(data), False)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The primitive and the type that a span's name stands for."""
+    primitive, dot, type = check_text("name", name).partition(".")
+    return (primitive, type) if dot else ("span", primitive)
 
 
 def _check_size(head: bytes) -> None:

@@ -18,19 +18,28 @@ _OWN_KEYS = frozenset(["component", "input", "output", "error", "reason_blocked"
 class Span:
     """One step of a program. Use it as a context manager; it ends when the block does.
 
-    An exception that leaves the block makes it an error and comes out unchanged.
+    An exception that leaves the block makes it an error and comes out unchanged. After the block the
+    `id` of a private one is its `Receipt`.
     """
 
     __slots__ = (
-        "_cause", "_data", "_forks", "_links", "_names", "_recorder", "_start_ns", "_status",
-        "_time_ns", "_token", "id",
+        "_cause", "_data", "_extras", "_forks", "_names", "_private", "_recorder", "_start_ns",
+        "_status", "_time_ns", "_token", "id",
     )  # fmt: skip
 
-    def __init__(self, recorder: "Recorder", names: str, links: str, data: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        recorder: "Recorder",
+        names: str,
+        extras: str,
+        data: dict[str, Any],
+        private: bool = False,
+    ) -> None:
         self._recorder = recorder
         self._names = names
-        self._links = links
+        self._extras = extras
         self._data = data
+        self._private = private
         self._status: Status = "success"
         self._token: Token[Cause | None] | None = None
         self.id = ""
@@ -91,9 +100,11 @@ class Span:
         if error is not None:
             self._status = "error"
             self._data["error"] = describe_error(error)
-        extras = f',"status":"{self._status}","duration":{duration}{self._links}'
+        extras = f',"status":"{self._status}","duration":{duration}{self._extras}'
         try:
-            recorder.record(self.id, self._time_ns, self._names, self._cause, extras, self._data)
+            self.id = recorder.record(
+                self.id, self._time_ns, self._names, self._cause, extras, self._data, self._private
+            )
         except (StoreError, ValueError) as problem:
             if error is None:
                 raise
