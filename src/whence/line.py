@@ -11,7 +11,7 @@ from typing import NamedTuple
 import msgspec
 
 from whence.errors import CorruptError
-from whence.event import ID_BYTES_MAX, NO_PAYLOAD, Event, Head, parse_time
+from whence.event import ID_BYTES_MAX, NO_PAYLOAD, Event, Head, Status, parse_time
 
 ENVELOPE_BYTES_MAX = 65_000
 INLINE_BYTES_MAX = 64 * 1024
@@ -31,12 +31,14 @@ SEALABLE_BYTES_MIN = 13
 
 _START = b'{"id":"'
 _TIME_LENGTH = len("2026-11-20T19:27:35.104233123Z")
-_SALT_PART_BYTES = len(',"salt":"","data":}') + 24
+_SALT_LENGTH = 24
+_SALT_PART_BYTES = len(',"salt":"","data":}') + _SALT_LENGTH
 _COMMIT_PART_BYTES = len(',"commit":""}') + 43
 _BLOB_PART_BYTES = len(',"blob":')
 _SALT = re.compile(r"[A-Za-z0-9_-]{24}", re.ASCII).fullmatch
 _COMMIT = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII).fullmatch
 _WRITER = re.compile(r"[a-z0-9]{12}", re.ASCII).fullmatch
+_BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 # Strings, so that the brackets inside them do not count.
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
@@ -50,14 +52,55 @@ _BACKWARD = re.compile(rb'"[^"]*+(?:"\\[^"]*+)*+(?:"|\Z)|[][{}]').finditer
 # As numbers: so a byte is looked for seven times quicker.
 _RETURN, _NEWLINE = b"\r\n"
 
-# What was found to be the start of a time, or a writer: line after line has the same ones. They
-# only grow or are emptied, so threads may share them.
+# Whatever is learned about the texts of lines, of which line after line has the same, is forgotten
+# when it is as much as this.
 _KNOWN_MAX = 10_000
-_seconds: set[str] = set()
-_writers: set[str] = set()
 
 _decode = msgspec.json.Decoder(Event).decode
 _encode = msgspec.json.Encoder().encode
+_encode_lines = msgspec.json.Encoder().encode_lines
+
+
+class _Minutes(dict[str, int]):
+    """The nanoseconds since 1970 at the start of a minute, by its text `2026-11-20T19:27:`."""
+
+    def __missing__(self, text: str) -> int:
+        ns = parse_time(f"{text}00.000000000Z")
+        if len(self) >= _KNOWN_MAX:
+            self.clear()
+        self[text] = ns
+        return ns
+
+
+class _Seconds(dict[str, int]):
+    """The nanoseconds since 1970 at the start of a second, by its text `2026-11-20T19:27:35.`.
+
+    ValueError for a text that starts no time.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._minutes = _Minutes()
+        self._in_minute = {f"{second:02d}.": second * 1_000_000_000 for second in range(60)}
+
+    def __missing__(self, text: str) -> int:
+        return self.learn(text)
+
+    def learn(self, text: str) -> int:
+        """Work out what a text means that was not met before."""
+        in_minute = self._in_minute.get(text[17:])
+        if in_minute is None:
+            raise ValueError(f"time starts with {text!r}, which no calendar has")
+        ns = self._minutes[text[:17]] + in_minute
+        if len(self) >= _KNOWN_MAX:
+            self.clear()
+        self[text] = ns
+        return ns
+
+
+# They only grow or are emptied, so threads may share them.
+_seconds = _Seconds()
+_writers: set[str] = set()
 
 
 class Piece(NamedTuple):
@@ -67,6 +110,37 @@ class Piece(NamedTuple):
     length: int
     event: Event | None
     problem: str
+
+
+class Columns(NamedTuple):
+    """Many events, field by field: `Event`'s fields in their order."""
+
+    id: tuple[str, ...]
+    time: tuple[str, ...]
+    primitive: tuple[str, ...]
+    type: tuple[str, ...]
+    agent: tuple[str | None, ...]
+    target: tuple[str | None, ...]
+    parent: tuple[str | None, ...]
+    trace: tuple[str | None, ...]
+    status: tuple[Status | None, ...]
+    duration: tuple[int | None, ...]
+    links: tuple[tuple[str, ...], ...]
+    private: tuple[bool, ...]
+    w: tuple[str, ...]
+    n: tuple[int, ...]
+    salt: tuple[str | None, ...]
+    payload: tuple[msgspec.Raw, ...]
+    commit: tuple[str | None, ...]
+    blob: tuple[int | None, ...]
+
+
+class Block(NamedTuple):
+    """Some events, at least one; the same as columns; and their times in ns since 1970."""
+
+    events: list[Event]
+    columns: Columns
+    times_ns: list[int]
 
 
 def encode_event(event: Event) -> bytes:
@@ -124,7 +198,7 @@ def decode_line(raw: bytes) -> Event:
     time = event.time
     if (
         size > ENVELOPE_BYTES_MAX
-        or not (time[:20] in _seconds or _is_second(time))
+        or not (time[:20] in _seconds or _is_second(time[:20]))
         or len(time) != _TIME_LENGTH
         or time[29] != "Z"
         or not time[20:29].isdecimal()
@@ -134,6 +208,109 @@ def decode_line(raw: bytes) -> Event:
     ):
         raise CorruptError("envelope has a field outside its bounds")
     return event
+
+
+def decode_lines(lines: list[bytes]) -> Block | None:
+    """Read lines all at once, given as newlines part them; None if any of them is no event.
+
+    Takes exactly what `decode_line` takes, in half the time: each rule is asked of all lines in a
+    few steps.
+    """
+    if not lines:
+        return None
+    try:
+        block = block_of(list(map(_decode, lines)))
+        encoded = _encode_lines(block.events)
+        if encoded != _joined(lines):
+            lines = [line.rstrip(b" ") for line in lines]
+            if encoded != _joined(lines):
+                return None
+        for at in _without_payload(block.columns):
+            decode_line(lines[at])
+    except (msgspec.DecodeError, CorruptError, RecursionError, ValueError):
+        return None
+    is_sound = (
+        _RETURN not in encoded
+        and (encoded.isascii() or _is_utf8(encoded))
+        and _are_sound(block.columns)
+        and not _any_too_large(block.columns.payload, lines)
+    )
+    return block if is_sound else None
+
+
+def block_of(events: list[Event]) -> Block:
+    """Bring events together, at least one; ValueError if the time of one is none."""
+    columns = Columns._make(zip(*map(msgspec.structs.astuple, events), strict=True))
+    times = columns.time
+    fractions = [time[20:29] for time in times]
+    digits, ends = "".join(fractions), "".join(times)[_TIME_LENGTH - 1 :: _TIME_LENGTH]
+    if (
+        set(map(len, times)) != {_TIME_LENGTH}
+        or not (digits.isdecimal() and digits.isascii())
+        or ends != "Z" * len(times)
+    ):
+        raise ValueError("a time has another form")
+    times_ns = [
+        _seconds[time[:20]] + int(fraction) for time, fraction in zip(times, fractions, strict=True)
+    ]
+    return Block(events, columns, times_ns)
+
+
+def _joined(lines: list[bytes]) -> bytes:
+    return b"\n".join([*lines, b""])
+
+
+def _without_payload(columns: Columns) -> list[int]:
+    """Which events hold anything but a salt and a payload: few, so they are read one by one."""
+    salts, payloads, commits, blobs = columns[-4:]
+    sizes = list(map(len, payloads))
+    if (
+        None not in salts
+        and 0 not in sizes
+        and commits.count(None) == blobs.count(None) == len(salts)
+    ):
+        return []
+    return [
+        at
+        for at, (salt, size, commit, blob) in enumerate(
+            zip(salts, sizes, commits, blobs, strict=True)
+        )
+        if salt is None or not size or commit is not None or blob is not None
+    ]
+
+
+def _are_sound(columns: Columns) -> bool:
+    """Whether each field is within its bounds, for events with a salt and a payload."""
+    ids, counts = columns.id, columns.n
+    lengths = set(map(len, ids))
+    durations = [duration for duration in columns.duration if duration is not None]
+    salts = [salt for salt in columns.salt if salt is not None]
+    salted = "".join(salts)
+    return (
+        min(lengths) > 0
+        and max(lengths) <= ID_BYTES_MAX
+        and ("".join(ids).isascii() or max([len(name.encode()) for name in ids]) <= ID_BYTES_MAX)
+        and min(counts) >= 0
+        and max(counts) <= NUMBER_MAX
+        and (not durations or (min(durations) >= 0 and max(durations) <= NUMBER_MAX))
+        and set(map(len, salts)) <= {_SALT_LENGTH}
+        and salted.isascii()
+        and not salted.encode().translate(None, _BASE64URL)
+        and all(w in _writers or _is_writer(w) for w in set(columns.w))
+    )
+
+
+def _any_too_large(payloads: tuple[msgspec.Raw, ...], lines: list[bytes]) -> bool:
+    """Whether a payload is too deep, or the envelope before a payload too long."""
+    sizes = list(map(len, payloads))
+    if max(sizes) <= 2 * DEPTH_MAX and max(map(len, lines)) <= ENVELOPE_BYTES_MAX:
+        return False
+    return any(
+        len(line) - size > ENVELOPE_BYTES_MAX + _SALT_PART_BYTES
+        or (size > 2 * DEPTH_MAX and _is_too_deep(line, _LINE_LEVELS))
+        for line, size in zip(lines, sizes, strict=True)
+        if size
+    )
 
 
 def payload_problem(payload: bytes) -> str:
@@ -181,14 +358,11 @@ def _is_sound(event: Event) -> bool:
     )
 
 
-def _is_second(time: str) -> bool:
+def _is_second(text: str) -> bool:
     try:
-        parse_time(time)
+        _seconds.learn(text)
     except ValueError:
         return False
-    if len(_seconds) >= _KNOWN_MAX:
-        _seconds.clear()
-    _seconds.add(time[:20])
     return True
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import reference
@@ -31,8 +31,10 @@ from whence.line import (
     ENVELOPE_BYTES_MAX,
     INLINE_BYTES_MAX,
     NUMBER_MAX,
+    Columns,
     commitment,
     decode_line,
+    decode_lines,
     encode_event,
     encode_head,
     seal_event,
@@ -41,6 +43,9 @@ from whence.line import (
 )
 
 FULL = bool(os.environ.get("WHENCE_TEST_FULL"))
+
+# In the long form, a test that draws several lines takes too long with as many examples as others.
+some_fewer = settings(max_examples=max(settings().max_examples // 4, 100))
 
 SALT = "abcdefghijklmnopqrstuvw-"
 COMMIT = "A" * 43
@@ -69,12 +74,19 @@ IN_BLOB = reference.encode_committed_line(FIELDS, COMMIT, 70_000)
 
 
 def is_event(raw: bytes) -> bool:
-    """Whether `decode_line` takes it. Any error but CorruptError fails the test."""
+    """Whether `decode_line` takes it. Any error but CorruptError fails the test.
+
+    And so does another answer when it is read together with others.
+    """
     try:
         decode_line(raw)
+        answer = True
     except CorruptError:
-        return False
-    return True
+        answer = False
+    if b"\n" not in raw:
+        assert (decode_lines([raw]) is not None) == answer
+        assert (decode_lines([PLAIN, raw, SEALED]) is not None) == answer
+    return answer
 
 
 def with_data(data: bytes) -> bytes:
@@ -170,6 +182,30 @@ def test_a_head_is_the_envelope_up_to_the_writers_part() -> None:
     head = encode_head(msgspec.convert(fields, type(event).__mro__[1]))
 
     assert head + b',"w":"k3f9a2c81qzm","n":17' == reference.encode_envelope(FULL_FIELDS)
+
+
+@some_fewer
+@given(st.lists(lines() | mutations(), min_size=1, max_size=4))
+def test_lines_read_together_are_what_each_is_alone(raws: list[bytes]) -> None:
+    together = [part for raw in raws for part in raw.split(b"\n")]
+
+    block = decode_lines(together)
+
+    assert (block is not None) == all(map(is_event, together))
+    if block is not None:
+        assert block.events == [decode_line(raw) for raw in together]
+        assert block.times_ns == [event.time_ns for event in block.events]
+        assert [*zip(*block.columns, strict=True)] == [
+            tuple(getattr(event, name) for name in Columns._fields) for event in block.events
+        ]
+
+
+def test_no_lines_are_no_block() -> None:
+    assert decode_lines([]) is None
+
+
+def test_a_block_has_a_column_for_each_field() -> None:
+    assert Columns._fields == Event.__struct_fields__
 
 
 @pytest.mark.parametrize(
@@ -574,6 +610,7 @@ def test_no_single_changed_byte_goes_unseen(data: st.DataObject) -> None:
 # --- glued lines ----------------------------------------------------------------------------
 
 
+@some_fewer
 @given(lines(), lines(), st.data())
 def test_a_fragment_and_the_line_glued_to_it_are_told_apart(
     first: bytes, second: bytes, data: st.DataObject
@@ -588,6 +625,7 @@ def test_a_fragment_and_the_line_glued_to_it_are_told_apart(
     ]
 
 
+@some_fewer
 @given(lines(), lines(), lines())
 def test_of_three_glued_lines_the_last_is_an_event(a: bytes, b: bytes, c: bytes) -> None:
     """The first two were torn by writers that died, so neither call returned."""
@@ -596,6 +634,7 @@ def test_of_three_glued_lines_the_last_is_an_event(a: bytes, b: bytes, c: bytes)
     assert pieces(raw) == [(0, len(a + b), False), (len(a + b), len(c), True)]
 
 
+@some_fewer
 @given(lines(), lines(), st.data())
 def test_any_two_parts_glued_are_split_as_the_reference_does(
     first: bytes, second: bytes, data: st.DataObject
@@ -617,7 +656,7 @@ def test_thousands_of_random_glued_lines_are_split_as_the_reference_does() -> No
     """Plain `random`: Hypothesis would take hours for as many."""
     dice = random.Random(20261120)
     stock = [_random_line(dice) for _ in range(300)]
-    for _ in range(250_000 if FULL else 4_000):
+    for _ in range(100_000 if FULL else 4_000):
         first, second = dice.choices(stock, k=2)
         cut, start = dice.randint(0, len(first)), dice.choice([0, 0, 0, dice.randint(0, 9)])
         raw = first[:cut] + second[start:]
