@@ -13,22 +13,41 @@ import json
 import sqlite3
 import struct
 from collections.abc import Callable, Iterator
+from itertools import chain, compress, islice
 from typing import NamedTuple
 
 from whence.errors import CorruptError
-from whence.event import OWN, Event, parse_time
+from whence.event import OWN
 from whence.index.family import Family, settle
 from whence.index.names import KindNumbers, Numbers
 from whence.index.rollups import Tally
 from whence.index.schema import INDEXES, INT_MAX, INT_MIN, split_id
-from whence.journal.reader import Piece, Reader, Segment, check_event_format
+from whence.journal.reader import (
+    Piece,
+    Reader,
+    Segment,
+    check_event_format,
+    decode_pieces,
+    line_offsets,
+)
 from whence.journal.seen import Seen
+from whence.line import Block, block_of, decode_lines
 
 WINDOW_EVENTS = 150_000
 # Few enough that a batch, column by column, stays in the processor's cache: in megabytes it takes
 # a quarter longer.
 _BATCH_BYTES = 64 * 1024
-_SECONDS_MAX = 100_000
+
+# Rows that go in by one statement: most of what a row costs by itself is the statement.
+_ROWS = 20
+_ROW = "(?,?,?,?,?,?,?,?,?,?,?)"
+_INSERT = f"INSERT INTO entries VALUES {_ROW}"
+_INSERT_ROWS = f"INSERT INTO entries VALUES {','.join([_ROW] * _ROWS)}"
+
+# What `CREATE INDEX` sorts in one go has to stay in the processor's cache: with more it takes twice
+# as long. So it sorts pieces of this size, which it keeps in a temporary file.
+_SORT_KIB = 2_000
+_SORT_EVENTS_MIN = 100_000
 
 Progress = Callable[[int, int], None]
 
@@ -66,7 +85,7 @@ class JournalChangedError(Exception):
         self.losses = losses
 
 
-_uuids = struct.Struct(">HI10s").iter_unpack
+_rests = struct.Struct(">6x10s").iter_unpack
 
 
 class _Writer:
@@ -113,8 +132,7 @@ class Catcher:
         self._db = db
         self._reader = reader
         self._windows_stored = -1
-        self._seconds = _Seconds()
-        self._batches: Iterator[tuple[int, list[Piece]]] = iter(())
+        self._batches: Iterator[tuple[int, int, list[bytes]]] = iter(())
 
     def run_window(self) -> Window:
         """Take in one window, inside the caller's transaction."""
@@ -133,23 +151,24 @@ class Catcher:
         if state.get("windows", 0) != self._windows_stored:
             self._start_over(state)
         events = fragments = 0
-        has_read, is_last = False, True
-        for number, batch in self._batches:
-            events += self._take(number, batch)
-            fragments += self._keep_fragments(number, batch)
-            end = batch[-1][0] + batch[-1][1] + 1
-            has_read = True
-            self._db.execute("UPDATE segments SET consumed = ? WHERE number = ?", (end, number))
+        is_last = True
+        # By number of the segment.
+        consumed: dict[int, int] = {}
+        for number, start, lines in self._batches:
+            new, broken = self._take(number, start, lines)
+            events += new
+            fragments += broken
+            consumed[number] = _end_of(start, lines)
             if events >= WINDOW_EVENTS:
                 is_last = False
                 break
-        if has_read:
-            self._store_window(state)
+        if consumed:
+            self._store_window(state, consumed)
         return Window(events, fragments, is_last)
 
     def _start_over(self, state: dict[str, int]) -> None:
         db = self._db
-        last = db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
+        last = _last_seq(db)
         self._next = self._window_first = last + 1
         self._family = Family(db, last + 1, has_indexes="indexed" in state)
         self._kinds = KindNumbers(db)
@@ -160,15 +179,16 @@ class Catcher:
         self._tally = Tally()
         self._batches = self._read_batches()
 
-    def _read_batches(self) -> Iterator[tuple[int, list[Piece]]]:
+    def _read_batches(self) -> Iterator[tuple[int, int, list[bytes]]]:
+        """Give the lines not read yet: the number of their segment, where they start, and they."""
         for segment, number, start in find_news(self._db, self._reader):
             step = _BATCH_BYTES
             while start < segment.size:
                 end = min(start + step, segment.size)
                 before = start
-                for batch in self._reader.scan_batches(segment.name, start, end):
-                    start = batch[-1][0] + batch[-1][1] + 1
-                    yield number, batch
+                for offset, lines in self._reader.scan_lines(segment.name, start, end):
+                    start = _end_of(offset, lines)
+                    yield number, offset, lines
                 if start > before:
                     step = _BATCH_BYTES
                 elif end < segment.size:
@@ -178,66 +198,71 @@ class Catcher:
                     # The last line is still being written.
                     break
 
-    def _take(self, segment: int, batch: list[Piece]) -> int:
-        """Store the events of a batch; return how many were new."""
-        offsets: list[int] = []
-        events: list[Event] = []
-        is_new = self._adders
-        for offset, _, event, _ in batch:
-            if event is not None and is_new[event.w](event.w, event.n):
-                offsets.append(offset)
-                events.append(event)
-        if events:
-            self._store_events(segment, offsets, events)
-        return len(events)
+    def _take(self, segment: int, start: int, lines: list[bytes]) -> tuple[int, int]:
+        """Store what lines hold; return how many events were new, and how many fragments."""
+        fragments = 0
+        block = decode_lines(lines)
+        if block is not None:
+            offsets = line_offsets(start, lines)
+        else:
+            pieces = decode_pieces(start, lines)
+            fragments = self._keep_fragments(segment, pieces)
+            offsets = [offset for offset, _, event, _ in pieces if event is not None]
+            events = [event for _, _, event, _ in pieces if event is not None]
+            if not events:
+                return 0, fragments
+            block = block_of(events)
+        adders = self._adders
+        news = [adders[w](w, n) for w, n in zip(block.columns.w, block.columns.n, strict=True)]
+        if not all(news):
+            offsets = list(compress(offsets, news))
+            if not offsets:
+                return 0, fragments
+            block = block_of(list(compress(block.events, news)))
+        self._store_block(segment, offsets, block)
+        return len(offsets), fragments
 
-    def _store_events(self, segment: int, offsets: list[int], events: list[Event]) -> None:
-        first, count = self._next, len(events)
-        self._next = first + count
-        ids = [event.id for event in events]
-        times = self._read_times([event.time for event in events])
-        kind = self._kinds
-        kinds = [kind[event.primitive, event.type, event.status] for event in events]
-        durations = _bounded([event.duration for event in events])
-        parents, roots = self._family.place(
-            first, ids, [event.parent for event in events], [event.trace for event in events]
-        )
-        agent, target = self._agents, self._targets
+    def _store_block(self, segment: int, offsets: list[int], block: Block) -> None:
+        first, size = self._next, len(offsets)
+        self._next = first + size
+        columns, times = block.columns, block.times_ns
+        if min(times) < INT_MIN or max(times) > INT_MAX:
+            # Beyond the years 1677 to 2262: SQLite keeps 64 bits.
+            times = [min(max(time, INT_MIN), INT_MAX) for time in times]
+        names = zip(columns.primitive, columns.type, columns.status, strict=True)
+        kinds = list(map(self._kinds.__getitem__, names))
+        parents, roots = self._family.place(first, columns.id, columns.parent, columns.trace)
         rows = zip(
-            range(first, first + count),
+            range(first, first + size),
             times,
-            self._pack_ids(first, ids, times),
+            self._pack_ids(first, columns.id, times),
             kinds,
-            [agent[event.agent] for event in events],
-            [target[event.target] for event in events],
+            map(self._agents.__getitem__, columns.agent),
+            map(self._targets.__getitem__, columns.target),
             parents,
             roots,
-            durations,
-            (segment,) * count,
+            columns.duration,
+            (segment,) * size,
             offsets,
             strict=True,
         )
-        self._db.executemany("INSERT INTO entries VALUES (?,?,?,?,?,?,?,?,?,?,?)", rows)
-        self._tally.add(times, kinds, durations)
-        for seq, event in enumerate(events, first):
-            if event.links:
-                self._family.wait_for_links(seq, event.links)
-        for w, time in dict(zip([event.w for event in events], times, strict=True)).items():
+        flat = chain.from_iterable(islice(rows, size // _ROWS * _ROWS))
+        self._db.executemany(_INSERT_ROWS, zip(*[flat] * (_ROWS * _ROW.count("?")), strict=True))
+        self._db.executemany(_INSERT, rows)
+        self._tally.add(times, kinds, columns.duration)
+        if any(columns.links):
+            for seq, causes in enumerate(columns.links, first):
+                if causes:
+                    self._family.wait_for_links(seq, causes)
+        for w, time in dict(zip(columns.w, times, strict=True)).items():
             self._writers[w].last = time
-        self._note_own(events, times)
+        if OWN in columns.primitive:
+            self._note_own(block, times)
         if self._segment_is_new(segment):
-            self._note_first(segment, offsets[0], ids[0])
-
-    def _read_times(self, texts: list[str]) -> list[int]:
-        seconds = self._seconds
-        times = [seconds[text[:20]] + int(text[20:29]) for text in texts]
-        if min(times) < INT_MIN or max(times) > INT_MAX:
-            # Beyond the years 1677 to 2262: SQLite keeps 64 bits.
-            return [min(max(time, INT_MIN), INT_MAX) for time in times]
-        return times
+            self._note_first(segment, offsets[0], columns.id[0])
 
     def _pack_ids(
-        self, first: int, ids: list[str], times: list[int]
+        self, first: int, ids: tuple[str, ...], times: list[int]
     ) -> list[bytes] | list[bytes | str]:
         packed = _pack_uuids(ids)
         if packed is not None and packed[0] == [time // 1_000_000 for time in times]:
@@ -254,17 +279,17 @@ class Catcher:
         self._db.executemany("INSERT INTO odd_ids VALUES (?, ?)", odd)
         return rests
 
-    def _keep_fragments(self, segment: int, batch: list[Piece]) -> int:
+    def _keep_fragments(self, segment: int, pieces: list[Piece]) -> int:
         rows = [
             (segment, offset, length, problem)
-            for offset, length, event, problem in batch
+            for offset, length, event, problem in pieces
             if event is None
         ]
         self._db.executemany("INSERT OR REPLACE INTO fragments VALUES (?, ?, ?, ?)", rows)
         return len(rows)
 
-    def _note_own(self, events: list[Event], times: list[int]) -> None:
-        for event, time in zip(events, times, strict=True):
+    def _note_own(self, block: Block, times: list[int]) -> None:
+        for event, time in zip(block.events, times, strict=True):
             if event.primitive != OWN:
                 continue
             if event.type == "writer.open":
@@ -283,8 +308,12 @@ class Catcher:
             (offset, event_id, segment),
         )
 
-    def _store_window(self, state: dict[str, int]) -> None:
+    def _store_window(self, state: dict[str, int], consumed: dict[int, int]) -> None:
         db = self._db
+        db.executemany(
+            "UPDATE segments SET consumed = ? WHERE number = ?",
+            [(end, number) for number, end in consumed.items()],
+        )
         self._family.store()
         self._tally.store(db)
         db.executemany(
@@ -299,25 +328,12 @@ class Catcher:
         self._windows_stored = _count_window(db)
 
 
-class _Seconds(dict[str, int]):
-    """The nanoseconds since 1970 at the start of a second, by its text `2026-11-20T19:27:35.`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._days: dict[str, int] = {}
-
-    def __missing__(self, text: str) -> int:
-        day = text[:11]
-        if day not in self._days:
-            self._days[day] = parse_time(f"{day}00:00:00.000000000Z")
-        seconds = int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
-        if len(self) > _SECONDS_MAX:
-            self.clear()
-        ns = self[text] = self._days[day] + seconds * 1_000_000_000
-        return ns
+def _end_of(offset: int, lines: list[bytes]) -> int:
+    """Where lines end that start at `offset`, their newlines included."""
+    return offset + sum(map(len, lines)) + len(lines)
 
 
-def _pack_uuids(ids: list[str]) -> tuple[list[int], list[bytes]] | None:
+def _pack_uuids(ids: tuple[str, ...]) -> tuple[list[int], list[bytes]] | None:
     """Split UUIDs into milliseconds and rests, all at once; None if any is no lower-case UUID."""
     text = "".join(ids)
     dashes = "-" * len(ids)
@@ -334,24 +350,9 @@ def _pack_uuids(ids: list[str]) -> tuple[list[int], list[bytes]] | None:
         return None
     if raw.hex() != digits:
         return None
-    ms: list[int] = []
-    rests: list[bytes] = []
-    for high, low, rest in _uuids(raw):
-        ms.append(high << 32 | low)
-        rests.append(rest)
-    return ms, rests
-
-
-def _bounded(durations: list[int | None]) -> list[int | None]:
-    """The durations as SQLite can keep them, in 64 bits."""
-    return [
-        duration if duration is None or INT_MIN <= duration <= INT_MAX else _clamp(duration)
-        for duration in durations
-    ]
-
-
-def _clamp(value: int) -> int:
-    return min(max(value, INT_MIN), INT_MAX)
+    # The first eight bytes of each: milliseconds, and two more.
+    starts = struct.unpack(f">{2 * len(ids)}Q", raw)[::2]
+    return [start >> 16 for start in starts], list(chain.from_iterable(_rests(raw)))
 
 
 def _writer_row(name: str, writer: _Writer) -> tuple[str, str, int, int | None, int, bool]:
@@ -417,12 +418,34 @@ def make_index(db: sqlite3.Connection) -> bool:
     made = {name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'index'")}
     wanted = [name for name in INDEXES if name not in made]
     if wanted:
-        db.execute(INDEXES[wanted[0]])
+        usual = db.execute("PRAGMA cache_size").fetchone()[0]
+        if _last_seq(db) > _SORT_EVENTS_MIN and _has_temporary_files():
+            db.execute(f"PRAGMA cache_size = -{_SORT_KIB}")
+        try:
+            db.execute(INDEXES[wanted[0]])
+        finally:
+            db.execute(f"PRAGMA cache_size = {usual}")
         _count_window(db)
     if len(wanted) > 1:
         return False
     write_state(db, "indexed", 1)
     return True
+
+
+def _has_temporary_files() -> bool:
+    # Dear to load, but not beside so many events.
+    import tempfile
+
+    try:
+        tempfile.gettempdir()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _last_seq(db: sqlite3.Connection) -> int:
+    last: int = db.execute("SELECT coalesce(max(seq), 0) FROM entries").fetchone()[0]
+    return last
 
 
 def settle_news(db: sqlite3.Connection) -> bool:

@@ -13,7 +13,7 @@ on it: when the end itself is found to lead on, all who had it as their root mov
 import sqlite3
 from array import array
 from collections import ChainMap, deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from whence.index.schema import (
     ID,
@@ -55,9 +55,9 @@ class Family:
     def place(
         self,
         first: int,
-        ids: list[str],
-        parents: list[str | None],
-        traces: list[str | None],
+        ids: Sequence[str],
+        parents: Sequence[str | None],
+        traces: Sequence[str | None],
     ) -> tuple[list[int | None], list[int | None]]:
         """Take in a batch, numbered from `first` on; return its parents and its roots."""
         if len(self._young) > _GENERATION_IDS:

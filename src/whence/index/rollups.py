@@ -7,7 +7,7 @@ counted from the entries. The minutes also tell where a rare kind is to be found
 
 import sqlite3
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import groupby
 
@@ -32,7 +32,7 @@ class Tally:
         self._counts: Counter[int] = Counter()
         self._durations: dict[int, list[int]] = {}
 
-    def add(self, times: list[int], kinds: list[int], durations: list[int | None]) -> None:
+    def add(self, times: list[int], kinds: list[int], durations: Sequence[int | None]) -> None:
         """Count events, given as columns."""
         cells = [
             time // _MINUTE_NS << _KIND_BITS | kind for time, kind in zip(times, kinds, strict=True)

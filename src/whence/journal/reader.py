@@ -12,7 +12,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import accumulate, count, islice, repeat
+from operator import add
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,10 +23,13 @@ from whence.journal import blobs
 from whence.journal.batch import decode_batch
 from whence.journal.folder import FORMAT, journal_folder, segment_names, segment_path
 from whence.journal.seen import Seen
-from whence.line import decode_line, split_line
+from whence.line import decode_line, decode_lines, split_line
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _LINE_GUESS_BYTES = 4096
+# Lines read together: few enough that they stay in the processor's cache, and that one which is no
+# event slows down few others.
+_TOGETHER = 200
 START_BYTES = 2 * _LINE_GUESS_BYTES
 """Of a segment as much as tells its format: its first line, or the first that is whole."""
 _BATCH_PLACES = 256
@@ -151,8 +155,27 @@ class Reader:
         self, name: str, start: int = 0, end: int | None = None
     ) -> Iterator[list[Piece]]:
         """Read one segment forward in batches of some megabytes, for those in a hurry."""
-        for offset, lines in self._chunks(name, start, end):
+        for offset, lines in self.scan_lines(name, start, end):
             yield _decode_lines(offset, lines)
+
+    def scan_lines(
+        self, name: str, start: int = 0, end: int | None = None
+    ) -> Iterator[tuple[int, list[bytes]]]:
+        """Read one segment forward as bare lines, many at once, and the offset of their first."""
+        carry, place = [b""], start
+        while end is None or place < end:
+            want = self._chunk_bytes if end is None else min(self._chunk_bytes, end - place)
+            chunk = self._pread(name, want, place)
+            if not chunk:
+                return
+            begin = place - sum(map(len, carry))
+            place += len(chunk)
+            if b"\n" not in chunk:
+                carry.append(chunk)
+                continue
+            lines = (b"".join(carry) + chunk).split(b"\n")
+            carry = [lines.pop()]
+            yield begin, lines
 
     def scan_back(self, end: Cursor | None = None) -> Iterator[Entry]:
         """Read backward from `end`, newest line first, an event written twice only once.
@@ -325,22 +348,6 @@ class Reader:
         for segment in self.segments():
             check_start(self._pread(segment.name, START_BYTES, 0))
 
-    def _chunks(self, name: str, start: int, end: int | None) -> Iterator[tuple[int, list[bytes]]]:
-        carry, place = [b""], start
-        while end is None or place < end:
-            want = self._chunk_bytes if end is None else min(self._chunk_bytes, end - place)
-            chunk = self._pread(name, want, place)
-            if not chunk:
-                return
-            begin = place - sum(map(len, carry))
-            place += len(chunk)
-            if b"\n" not in chunk:
-                carry.append(chunk)
-                continue
-            lines = (b"".join(carry) + chunk).split(b"\n")
-            carry = [lines.pop()]
-            yield begin, lines
-
     def _line_end(self, segment: str, offset: int) -> int:
         """Where the line ends that `offset` is in: it may be that of the second of two glued lines."""
         try:
@@ -416,15 +423,30 @@ def check_event_format(event: Event) -> None:
 
 def _decode_lines(offset: int, lines: list[bytes]) -> list[Piece]:
     pieces: list[Piece] = []
-    append = pieces.append
-    for raw in lines:
-        try:
-            append((offset, len(raw), decode_line(raw), ""))
-        except CorruptError:
-            for piece in split_line(raw):
-                append((offset + piece.offset, piece.length, piece.event, piece.problem))
-        offset += len(raw) + 1
+    for at in range(0, len(lines), _TOGETHER):
+        some = lines[at : at + _TOGETHER]
+        block = decode_lines(some)
+        if block is None:
+            pieces += decode_pieces(offset, some)
+        else:
+            pieces += zip(line_offsets(offset, some), map(len, some), block.events, repeat(""))
+        offset += sum(map(len, some)) + len(some)
     return pieces
+
+
+def decode_pieces(offset: int, lines: list[bytes]) -> list[Piece]:
+    """Read lines one by one, the first of which starts at `offset`: events and fragments."""
+    return [
+        (start + piece.offset, piece.length, piece.event, piece.problem)
+        for start, raw in zip(line_offsets(offset, lines), lines, strict=True)
+        for piece in split_line(raw)
+    ]
+
+
+def line_offsets(offset: int, lines: list[bytes]) -> list[int]:
+    """Where lines start, the first of which starts at `offset`."""
+    # Each line starts where those before it end, and a newline for each of them.
+    return list(map(add, accumulate(map(len, lines[:-1]), initial=offset), count()))
 
 
 def _first_event(raw: bytes) -> Event:

@@ -264,6 +264,23 @@ def test_segments_are_listed_with_their_sizes(tmp_path: Path) -> None:
     assert Reader(tmp_path).segments() == [Segment(_FIRST, 1), Segment(_SECOND, 5)]
 
 
+def test_each_of_many_lines_is_read_where_it_stands(tmp_path: Path) -> None:
+    """Among many that are read together, some are no events."""
+    lines = [_event(n, size=n % 7) for n in range(1_000)]
+    lines[100:100] = [b"", b"#" + lines[7], lines[8][:-3] + lines[9], lines[10] + b"   "]
+    lines[700:700] = [b"\xff"]
+    folder = _write(tmp_path, d20=b"".join(line + b"\n" for line in lines))
+
+    found = list(Reader(folder).scan_segment(_FIRST))
+
+    whole = (folder / "journal" / f"{_FIRST}.jsonl").read_bytes()
+    assert b"".join(whole[e.offset : e.offset + e.length] for e in found) == b"".join(lines)
+    assert [None if e.event is None else e.event.n for e in found] == [
+        *range(100), None, None, 7, None, 9, 10, *range(100, 696), None, *range(696, 1_000)
+    ]  # fmt: skip
+    assert all((e.event is None) == bool(e.problem) for e in found)
+
+
 def test_a_very_long_line_is_read_in_every_way(tmp_path: Path, full: bool) -> None:
     """Longer than many chunks; in a full run 100 MB."""
     salted = b'{"id":"1","time":"2026-11-20T12:00:00.000000000Z","primitive":"p","type":"t",'
