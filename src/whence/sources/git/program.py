@@ -1,0 +1,188 @@
+"""The `git` program, asked about one repository. Only here is it run.
+
+It reads and nothing else: it takes no locks, fetches nothing, runs no pager and no helper, and obeys
+neither what the caller's environment says about another repository nor objects that replace others.
+Plumbing is used throughout, since it ignores what users configure for their eyes.
+"""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from typing import IO
+
+from whence.errors import CorruptError, StoreError
+
+# What says where git's own configuration and helpers are; anything else names a repository, or
+# changes what is shown.
+_KEPT = {
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_EXEC_PATH",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+}
+
+_SET = {
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_TERMINAL_PROMPT": "0",
+    # A partial clone would fetch what it lacks: the first asks not to, the second leaves no way.
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_ALLOW_PROTOCOL": "none",
+    # Messages are looked at, so they have to be in one language.
+    "LC_ALL": "C",
+}
+
+# A repository may name a program to be run whenever the index is looked at, as `diff-tree` does.
+_FIRST = ("--no-pager", "-c", "core.fsmonitor=false")
+
+_CHUNK_BYTES = 1 << 16
+_MESSAGE_BYTES_MAX = 4096
+
+
+class Program:
+    """Runs `git` for the repository at `path`, which may be anywhere inside it."""
+
+    def __init__(self, path: Path) -> None:
+        # Absolute, so that it cannot begin with `-`.
+        self.path = Path(os.path.abspath(path))
+
+    def read(self, *arguments: str, may_fail: bool = False) -> bytes:
+        """Everything it prints; if it `may_fail`, exit code 1 is an answer too."""
+        with self._start(arguments, may_fail=may_fail) as process:
+            assert process.stdout is not None
+            printed = process.stdout.read()
+            process.wait()
+        return printed
+
+    def lines(self, *arguments: str | bytes, given: Iterable[bytes]) -> Iterator[bytes]:
+        """The lines it prints, as they come, without their ends; it reads the lines `given`."""
+        with tempfile.TemporaryFile() as file:
+            file.writelines(line + b"\n" for line in given)
+            file.seek(0)
+            with self._start(arguments, file) as process:
+                assert process.stdout is not None
+                for line in process.stdout:
+                    yield line.removesuffix(b"\n")
+                process.wait()
+
+    @contextmanager
+    def talk(self, *arguments: str) -> Iterator["Talk"]:
+        """Keep it running and ask it again and again."""
+        with self._start(arguments, subprocess.PIPE) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            yield Talk(process.stdin, process.stdout)
+            process.stdin.close()
+            process.wait()
+
+    @contextmanager
+    def _start(
+        self,
+        arguments: Iterable[str | bytes],
+        given: IO[bytes] | int = subprocess.DEVNULL,
+        *,
+        may_fail: bool = False,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A process that has ended when the block is left; what it complained of is raised."""
+        if not self.path.is_dir():
+            raise StoreError(f"{self.path} is not there, or is no folder")
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("GIT_") or name in _KEPT
+        }
+        with tempfile.TemporaryFile() as complaints:
+            try:
+                process = subprocess.Popen(
+                    ["git", *_FIRST, "-C", str(self.path), *arguments],
+                    stdin=given,
+                    stdout=subprocess.PIPE,
+                    stderr=complaints,
+                    env=environment | _SET,
+                    cwd=os.sep,
+                )
+            except FileNotFoundError as error:
+                raise StoreError("the git program is not installed, or not on the PATH") from error
+            except OSError as error:
+                raise StoreError(f"cannot run git: {error.strerror}") from error
+            is_heard = True
+            try:
+                yield process
+            except BrokenPipeError:
+                # It ended before it had heard or said everything; why is told below.
+                is_heard = False
+                process.wait()
+            finally:
+                # Whoever stops listening leaves no process behind.
+                if process.poll() is None:
+                    process.kill()
+                    process.wait()
+                for pipe in (process.stdin, process.stdout):
+                    if pipe is not None:
+                        _close(pipe)
+            fine = (0, 1) if may_fail else (0,)
+            if not is_heard or process.returncode not in fine:
+                complaints.seek(0)
+                self._refuse(complaints.read(_MESSAGE_BYTES_MAX), process.returncode)
+
+    def _refuse(self, complaint: bytes, code: int) -> None:
+        text = complaint.decode(errors="replace")
+        lines = [line for line in text.splitlines() if line.startswith(("fatal: ", "error: "))]
+        said = (lines[-1] if lines else text.strip()[-200:]) or f"it ended with {code}"
+        said = said.removeprefix("fatal: ").removeprefix("error: ")
+        if "dubious ownership" in text:
+            raise StoreError(
+                f"git refuses to read {self.path}, which belongs to somebody else; "
+                f"allow it with: git config --global --add safe.directory '{self.path}'"
+            )
+        if "not a git repository" in text:
+            raise CorruptError(f"{self.path} is not in a git repository")
+        if code < 0 or "ermission denied" in text:
+            raise StoreError(f"git in {self.path}: {said}")
+        raise CorruptError(f"git in {self.path}: {said}")
+
+
+class Talk:
+    """A running `git … --stdin` that answers each line, and repeats a line it does not know.
+
+    That repetition tells where the answers to a batch end.
+    """
+
+    def __init__(self, given: IO[bytes], printed: IO[bytes]) -> None:
+        self._given = given
+        self._printed = printed
+        self._end = b"end-" + token_hex(16).encode() + b"\n"
+
+    def ask(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """What it prints about these lines, split at NUL bytes.
+
+        The lines together must fit in a pipe, 4 KiB, so that neither side waits for the other.
+        """
+        self._given.write(b"".join(line + b"\n" for line in lines) + self._end)
+        self._given.flush()
+        rest: list[bytes] = []
+        while chunk := os.read(self._printed.fileno(), _CHUNK_BYTES):
+            first, *more = chunk.split(b"\0")
+            rest.append(first)
+            for token in more:
+                yield b"".join(rest)
+                rest = [token]
+            if len(rest) > 1 and len(rest[-1]) < len(self._end):
+                rest = [b"".join(rest)]
+            if rest[-1].endswith(self._end):
+                return
+        raise BrokenPipeError
+
+
+def _close(pipe: IO[bytes]) -> None:
+    try:
+        pipe.close()
+    except BrokenPipeError:
+        # What it did not hear is of no interest any more.
+        pass

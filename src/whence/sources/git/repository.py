@@ -1,0 +1,267 @@
+"""The source of kind `git`: a repository, asked through the `git` program.
+
+A first walk, kept while the refs stay as they are, tells which commits there are, by whom, when and
+on which branch; a question picks from it, and git is asked about the picked commits alone, some at a
+time. So events are in order whatever the clocks of their authors said, and the first is there before
+the last is read.
+"""
+
+import heapq
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from whence.draw.amounts import format_count
+from whence.errors import CorruptError, WhenceError
+from whence.query import Query, matches
+from whence.sources.git.commits import ARGUMENTS, Commit, parse_commits, parse_path
+from whence.sources.git.events import PRIMITIVE, TAG, Stories, commit_of
+from whence.sources.git.history import (
+    TIME_MAX_S,
+    History,
+    Row,
+    Tag,
+    read_history,
+    read_refs,
+    read_touching,
+)
+from whence.sources.git.program import Program
+from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie, by_time
+
+# As many names as fit in a pipe of 4 KiB, also those of SHA-256.
+_ASKED_AT_ONCE = 60
+_NS_PER_S = 10**9
+_TAG_PREFIX = "refs/tags/"
+_CHANGE_PART = re.compile(r"(?:path/)?([0-9a-f]+)/[0-9]{0,7}").fullmatch
+
+
+class _Wanted(NamedTuple):
+    """A commit of which events are wanted: the one of itself, those of its files, or both."""
+
+    row: Row
+    itself: bool
+    changes: bool
+
+
+def open_source(path: Path, name: str, options: Mapping[str, Any]) -> "GitSource":
+    """Make the source; `files = false` leaves out the events of single files."""
+    for key in options:
+        if key != "files":
+            raise ValueError(f"{name}: `{key}` is no option of a git source, want `files`")
+    has_files = options.get("files", True)
+    if not isinstance(has_files, bool):
+        raise ValueError(f"{name}: `files` is {has_files!r}, want true or false")
+    return GitSource(path, name, has_files=has_files)
+
+
+class GitSource:
+    """The history of the repository that `path` is in. See `Source`."""
+
+    kind = "git"
+
+    def __init__(self, path: Path, name: str, *, has_files: bool = True) -> None:
+        self.name = name
+        self._has_files = has_files
+        self._program = Program(path)
+        self._stories = Stories(name)
+        self._known: History | None = None
+        self._touched: tuple[History, bytes, set[bytes]] | None = None
+
+    def events(
+        self, query: Query = Query(), *, newest_first: bool = False
+    ) -> Iterator[SourceEvent]:
+        """See `Source`. A question about a file has git look for the commits that touched it."""
+        history = self._history()
+        if query.primitive not in (None, PRIMITIVE) or query.status is not None:
+            return
+        rows = self._pick(history, query, newest_first)
+        found = self._tell(rows, newest_first, only=query.target)
+        tags = sorted(self._tags(history), key=by_time, reverse=newest_first)
+        for event in heapq.merge(found, tags, key=by_time, reverse=newest_first):
+            if matches(query, event):
+                yield event
+
+    def event(self, event_id: str) -> SourceEvent | None:
+        """See `Source`."""
+        history = self._history()
+        if event_id.startswith(_TAG_PREFIX):
+            return next((tag for tag in self._tags(history) if tag.id == event_id), None)
+        row = history.find(commit_of(event_id))
+        told = self._tell([row]) if row is not None else iter(())
+        return next((event for event in told if event.id == event_id), None)
+
+    def matching(self, part: str, limit: int) -> list[SourceEvent]:
+        """See `Source`. The event of a file is only found by a part that tells its commit, too.
+
+        Else a few digits would be a part of nearly every commit's.
+        """
+        history = self._history()
+        found = [tag for tag in self._tags(history) if _has_part(tag.id, part)]
+        if re.fullmatch("[0-9a-f]+", part):
+            hits = (name for name in history.hashes() if _has_part(name, part))
+            found += filter(None, map(self.event, islice(hits, limit)))
+        elif within := _CHANGE_PART(part) or re.fullmatch("path/([0-9a-f]+)", part):
+            hits = (name for name in history.hashes() if within.group(1) in name)
+            rows = filter(None, map(history.find, hits))
+            told = (event for row in rows for event in self._tell([row]))
+            fits = (event for event in told if _has_part(event.id, part))
+            found += islice(fits, limit)
+        return found[:limit]
+
+    def names(self, kind: NameKind) -> Iterator[str]:
+        """See `Source`. Targets are branches, tags and the paths of all files there ever were."""
+        seen: set[str] = set()
+        for event in self.events():
+            name = event.agent if kind == "agent" else event.target
+            if name is not None and name not in seen:
+                seen.add(name)
+                yield name
+
+    def has_name(self, kind: NameKind, name: str) -> bool:
+        """See `Source`. That no file is called so takes git a walk through all trees on its way."""
+        query = Query(agent=name) if kind == "agent" else Query(target=name)
+        return next(self.events(query), None) is not None
+
+    def below(self, _target: str) -> list[str]:
+        """See `Source`. Branches and files have no parts."""
+        return []
+
+    def causes(self, _event: SourceEvent) -> list[Tie]:
+        """See `Source`. What git knows of causes are parents, which are no mere relations."""
+        return []
+
+    def effects(self, _event: SourceEvent) -> list[Tie]:
+        """See `Source`."""
+        return []
+
+    def health(self) -> Health:
+        """See `Source`."""
+        events, newest, problem, note, unread = 0, None, "", "", 0
+        try:
+            history = self._history()
+            note = _describe(history)
+            unread = len(self._undated(history))
+            for event in self.events():
+                events, newest = events + 1, event.time_ns
+        except WhenceError as error:
+            problem = str(error)
+        return Health(
+            events=events, newest_ns=newest, not_understood=unread, problem=problem, note=note
+        )
+
+    def raw(self) -> Iterator[RawRow]:
+        """See `Source`. These are tags of something else than a commit that bear no date."""
+        for tag in self._undated(self._history()):
+            yield RawRow(tag.ref, "it has no date and names no commit", tag.hash)
+
+    def close(self) -> None:
+        """See `Source`. No process outlives the question it was started for."""
+        self._known = self._touched = None
+
+    # -- the walk, and what is picked from it ------------------------------------------------------
+
+    def _history(self) -> History:
+        refs = read_refs(self._program)
+        if self._known is None or self._known.refs != refs:
+            self._known = read_history(self._program, refs)
+        return self._known
+
+    def _pick(self, history: History, query: Query, newest_first: bool) -> Iterator[Row]:
+        """The commits that may have events for `query`: all that do, and few more."""
+        if query.type == TAG:
+            return
+        path = parse_path(query.target) if query.target is not None else None
+        touching = set() if path is None else self._touching(history, path)
+        about = commit_of(query.trace or "")
+        since_s = 0 if query.since is None else query.since // _NS_PER_S
+        until_s = TIME_MAX_S if query.until is None else query.until // _NS_PER_S
+        for row in history.rows(since_s, until_s + 1, newest_first=newest_first):
+            if query.agent is not None and query.agent != row.agent:
+                continue
+            if query.target not in (None, row.branch) and row.hash not in touching:
+                continue
+            if query.parent is not None and query.parent not in (row.parent, row.id):
+                continue
+            if query.trace is None or row.id == about:
+                yield row
+
+    def _touching(self, history: History, path: bytes) -> set[bytes]:
+        """Kept for the file that was asked about last: who asks of a name asks more than once."""
+        if self._touched is None or self._touched[:2] != (history, path):
+            self._touched = (history, path, read_touching(self._program, history, path))
+        return self._touched[2]
+
+    def _tell(
+        self, rows: Iterable[Row], newest_first: bool = False, *, only: str | None = None
+    ) -> Iterator[SourceEvent]:
+        """The events of these commits, in their order; `only` is the one file that is asked about."""
+        for each, commit in self._look_up(_plan(rows, newest_first)):
+            told = [self._stories.tell_commit(each.row, commit)] if each.itself else []
+            if each.changes and self._has_files:
+                told += self._stories.tell_changes(each.row, commit, only)
+            yield from reversed(told) if newest_first else told
+
+    def _look_up(self, wanted: Iterator[_Wanted]) -> Iterator[tuple[_Wanted, Commit]]:
+        """Ask git about these commits. The first are asked for alone, so that they come at once."""
+        size = 1
+        batch = list(islice(wanted, size))
+        if not batch:
+            return
+        with self._program.talk(*ARGUMENTS) as talk:
+            while batch:
+                answers = parse_commits(talk.ask(each.row.id.encode() for each in batch))
+                for each in batch:
+                    commit = next(answers, None)
+                    if commit is None or commit.hash != each.row.id:
+                        raise CorruptError(f"git in {self._program.path} cannot read {each.row.id}")
+                    yield each, commit
+                # What is left to read is the mark of the end.
+                with suppress(StopIteration):
+                    next(answers)
+                size = min(2 * size, _ASKED_AT_ONCE)
+                batch = list(islice(wanted, size))
+
+    def _tags(self, history: History) -> Iterator[SourceEvent]:
+        told = (
+            self._stories.tell_tag(tag, history.seconds.get(tag.commit)) for tag in history.tags
+        )
+        return (event for event in told if event is not None)
+
+    def _undated(self, history: History) -> list[Tag]:
+        return [
+            tag
+            for tag in history.tags
+            if self._stories.tell_tag(tag, history.seconds.get(tag.commit)) is None
+        ]
+
+
+def _plan(rows: Iterable[Row], newest_first: bool) -> Iterator[_Wanted]:
+    """Which events to tell after which: those of one second as their ids are ordered.
+
+    Commits of the same second are asked for twice, once for themselves and once for their files,
+    so that nothing has to be held back.
+    """
+    for _, same in groupby(rows, key=lambda row: row.second):
+        group = list(same)
+        if len(group) == 1:
+            yield _Wanted(group[0], True, True)
+            continue
+        for is_itself in (False, True) if newest_first else (True, False):
+            for row in group:
+                yield _Wanted(row, is_itself, not is_itself)
+
+
+def _has_part(event_id: str, part: str) -> bool:
+    return event_id.startswith(part) or event_id.endswith(part)
+
+
+def _describe(history: History) -> str:
+    """What kind of repository it is, in a few words."""
+    words = ["bare"] if history.refs.is_bare else []
+    if history.refs.cut:
+        words.append("shallow")
+    words.append(format_count(len(history), "commit"))
+    return ", ".join(words)
