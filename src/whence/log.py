@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import tzinfo
-from functools import cached_property, partial
+from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -160,14 +160,9 @@ class Log:
             raise ValueError(f"log {self.folder} was opened for reading only")
         with self._lock:
             if self._recorder is None:
-                from whence.recorder.payload import Payloads
+                from whence.recorder.making import make_recorder
 
-                self._recorder = _recorder_by(self.settings.privacy)(
-                    self.folder,
-                    durability=self._durability,
-                    payloads=Payloads(_redactor(self.settings.redaction)),
-                    layout=_layout(self.settings.journal),
-                )
+                self._recorder = make_recorder(self.folder, self.settings, self._durability)
             return self._recorder
 
     # -- asking ----------------------------------------------------------------------------------
@@ -536,39 +531,7 @@ def close() -> None:
         log.close()
 
 
-# -- from settings and queries to what the rooms below want ------------------------------------------
-
-
-def _redactor(wanted: settings.RedactionSettings) -> Any:
-    if not wanted.enabled:
-        return None
-    from whence.recorder.redact import Redactor
-
-    return Redactor(keys=wanted.keys, patterns=wanted.patterns, allow=wanted.allow)
-
-
-def _recorder_by(wanted: settings.PrivacySettings) -> "Callable[..., Recorder]":
-    if not wanted.rule:
-        from whence.recorder.recorder import Recorder
-
-        return Recorder
-    from whence.recorder.privacy import RuledRecorder, Rules
-
-    return partial(RuledRecorder, rules=Rules(wanted.rule))
-
-
-def _layout(wanted: settings.JournalSettings) -> Any:
-    from whence.journal.place import Layout
-
-    if wanted.group is None:
-        return Layout(segment_bytes=wanted.segment_bytes)
-    import grp
-
-    try:
-        group = grp.getgrnam(wanted.group).gr_gid
-    except KeyError as error:
-        raise ValueError(f"group {wanted.group!r} of [journal] does not exist") from error
-    return Layout(wanted.segment_bytes, folder_mode=0o750, file_mode=0o640, group=group)
+# -- from questions to what the rooms below want ----------------------------------------------------
 
 
 def _times_of(index: "Index", query: Query, types: Iterable[str], newest: int) -> list[int]:

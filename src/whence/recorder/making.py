@@ -1,0 +1,43 @@
+"""From settings to the recorder that they ask for."""
+
+from pathlib import Path
+from typing import Any
+
+from whence.journal.place import Layout
+from whence.recorder.payload import Payloads
+from whence.recorder.recorder import Recorder
+from whence.settings import Durability, JournalSettings, RedactionSettings, Settings
+
+
+def make_recorder(folder: Path, settings: Settings, durability: Durability) -> Recorder:
+    """Make the recorder of one log; ValueError if the settings name what is not there."""
+    options: dict[str, Any] = {
+        "durability": durability,
+        "payloads": Payloads(_redactor(settings.redaction)),
+        "layout": _layout(settings.journal),
+    }
+    if not settings.privacy.rule:
+        return Recorder(folder, **options)
+    from whence.recorder.privacy import RuledRecorder, Rules
+
+    return RuledRecorder(folder, rules=Rules(settings.privacy.rule), **options)
+
+
+def _redactor(wanted: RedactionSettings) -> Any:
+    if not wanted.enabled:
+        return None
+    from whence.recorder.redact import Redactor
+
+    return Redactor(keys=wanted.keys, patterns=wanted.patterns, allow=wanted.allow)
+
+
+def _layout(wanted: JournalSettings) -> Layout:
+    if wanted.group is None:
+        return Layout(segment_bytes=wanted.segment_bytes)
+    import grp
+
+    try:
+        group = grp.getgrnam(wanted.group).gr_gid
+    except KeyError as error:
+        raise ValueError(f"group {wanted.group!r} of [journal] does not exist") from error
+    return Layout(wanted.segment_bytes, folder_mode=0o750, file_mode=0o640, group=group)
