@@ -13,6 +13,7 @@ named here is loaded when it is first used.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
+    from whence import swarm
     from whence.errors import (
         ConflictError,
         CorruptError,
@@ -48,6 +49,8 @@ _HOMES = {
     "Receipt": "whence.recorder.receipt",
 }
 
+_ROOMS = ("swarm",)
+
 __all__ = [
     "ConflictError",
     "CorruptError",
@@ -67,6 +70,7 @@ __all__ = [
     "emit",
     "open",
     "span",
+    "swarm",
 ]
 
 
@@ -74,10 +78,12 @@ if not TYPE_CHECKING:
 
     def __getattr__(name):
         home = _HOMES.get(name)
-        if home is None:
+        if home is None and name not in _ROOMS:
             raise AttributeError(f"module 'whence' has no attribute {name!r}")
         from importlib import import_module
 
+        if home is None:
+            return import_module(f"whence.{name}")
         value = globals()[name] = getattr(import_module(home), name)
         return value
 

@@ -1,0 +1,74 @@
+"""What a process remembers of a swarm's tasks, so that their events find their causes.
+
+Only ids of events are kept, and of the tasks that were touched last. Nothing here takes a lock: each
+step is a single operation on a dictionary or an attribute, so threads lose nothing of each other's
+and a forked child finds it whole.
+"""
+
+from collections import OrderedDict
+
+_TASKS_MAX = 10_000
+
+
+class Task:
+    """The events of one task that others follow from; None where this process knows of none."""
+
+    __slots__ = ("blocked", "claimed", "created")
+
+    def __init__(self) -> None:
+        self.created: str | None = None
+        self.claimed: str | None = None
+        self.blocked: str | None = None
+        """The block that nothing has answered yet."""
+
+    def cause_of(self, step: str) -> str | None:
+        """What the next step follows from: a claim from the block that it answers, and so on."""
+        if step == "claim_task":
+            return self.blocked or self.created
+        if step == "decompose_task":
+            return self.created
+        return self.claimed or self.created
+
+    def note(self, step: str, event_id: str) -> None:
+        """Remember that a step was taken."""
+        if step == "create_task":
+            self.created, self.claimed, self.blocked = event_id, None, None
+        elif step == "claim_task":
+            self.claimed, self.blocked = event_id, None
+        elif step == "block_task":
+            self.blocked = event_id
+        elif step == "complete_task":
+            self.blocked = None
+
+
+class Tasks:
+    """The tasks of one log, by id. Share it between threads."""
+
+    def __init__(self) -> None:
+        self._tasks: OrderedDict[str, Task] = OrderedDict()
+
+    def get(self, task_id: str) -> Task | None:
+        """What is known of a task, which counts as touched."""
+        task = self._tasks.get(task_id)
+        if task is not None:
+            try:
+                self._tasks.move_to_end(task_id)
+            except KeyError:
+                # Another thread's task took its place just now.
+                pass
+        return task
+
+    def add(self, task_id: str) -> Task:
+        """Begin to remember a task."""
+        return self._keep(task_id, Task())
+
+    def learn(self, task_id: str, task: Task) -> Task:
+        """Take over what the journal says of a task."""
+        self._tasks.pop(task_id, None)
+        return self._keep(task_id, task)
+
+    def _keep(self, task_id: str, task: Task) -> Task:
+        task = self._tasks.setdefault(task_id, task)
+        if len(self._tasks) > _TASKS_MAX:
+            self._tasks.popitem(last=False)
+        return task
