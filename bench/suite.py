@@ -6,5 +6,6 @@ from bench.durable import DURABLE
 from bench.emit import EMIT, THREADS
 from bench.index import INDEX
 from bench.processes import PROCESSES
+from bench.swarm import SWARM
 
-BENCHMARKS = (EMIT, THREADS, DURABLE, PROCESSES, INDEX, ASK, COMMANDS)
+BENCHMARKS = (EMIT, THREADS, SWARM, DURABLE, PROCESSES, INDEX, ASK, COMMANDS)

@@ -60,6 +60,8 @@ TARGETS = (
     Target("emit.logging", "emit, CPU", "logging+json", 0.35, "×"),
     Target("threads.cpu", "emit by 8 threads, CPU", "by 1 thread", 1.3, "×"),
     Target("threads.p99", "emit by 8 threads, p99 of a call", "", 20, "µs"),
+    Target("swarm.emit", "swarm.emit, CPU", "log.emit", 1.15, "×"),
+    Target("swarm.claim", "claim_task finding its cause, CPU", "log.emit", 1.25, "×"),
     Target("durable.bare", "durable, 1 thread", "write+fdatasync", 0.8, "×", is_least=True),
     Target("durable.threads", "durable, 64 threads", "1 thread", 6, "×", is_least=True),
     Target("durable.asyncio", "durable, 64 asyncio tasks", "1 thread", 15, "×", is_least=True),

@@ -67,6 +67,7 @@ def test_the_promises_of_the_first_issue_are_all_there() -> None:
         "emit.caller.otel": 0.18, "emit.total.otel": 0.08,
         "emit.structlog": 0.6, "emit.eliot": 0.6, "emit.logging": 0.35,
         "threads.cpu": 1.3, "threads.p99": 20,
+        "swarm.emit": 1.15, "swarm.claim": 1.25,
         "durable.bare": 0.8, "durable.threads": 6, "durable.asyncio": 15, "durable.sqlite": 8,
         "processes.2": 0.9, "processes.4": 0.9,
         "index.rate": 110_000, "index.bytes": 130, "index.memory": 400,

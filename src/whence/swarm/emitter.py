@@ -117,12 +117,12 @@ class Emitter:
             name = clean_target(name)
         memory = self._memory
         tasks = memory[1] if memory[0] is log else self._remember(log)
-        task = tasks.get(name)
+        task = tasks.get(name) if step != "create_task" else None
         if parent is None:
-            if step == "create_task":
-                cause = self._creation_above(log, tasks, data)
+            if task is not None:
+                cause = task.cause_of(step)
             else:
-                cause = task.cause_of(step) if task is not None else None
+                cause = self._creation_above(log, tasks, data) if step == "create_task" else None
             if cause is not None:
                 around = log.current_cause()
                 if around is None:

@@ -1,7 +1,7 @@
 """What the journal says of a task that another process recorded: its end is read backward.
 
 No index is asked: a recording program must not wait for one to be built, nor load SQLite. Whether a
-line is about the task shows in its raw bytes, so a mebibyte takes well under a millisecond.
+line is about the task shows in its raw bytes, so a mebibyte takes a millisecond.
 """
 
 from collections.abc import Iterator

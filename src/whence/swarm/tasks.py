@@ -25,16 +25,14 @@ class Task:
         """What the next step follows from: a claim from the block that it answers, and so on."""
         if step == "claim_task":
             return self.blocked or self.created
-        if step == "decompose_task":
-            return self.created
-        return self.claimed or self.created
+        return self.created if step == "decompose_task" else self.claimed or self.created
 
     def note(self, step: str, event_id: str) -> None:
         """Remember that a step was taken."""
-        if step == "create_task":
-            self.created, self.claimed, self.blocked = event_id, None, None
-        elif step == "claim_task":
+        if step == "claim_task":
             self.claimed, self.blocked = event_id, None
+        elif step == "create_task":
+            self.created, self.claimed, self.blocked = event_id, None, None
         elif step == "block_task":
             self.blocked = event_id
         elif step == "complete_task":
@@ -46,13 +44,14 @@ class Tasks:
 
     def __init__(self) -> None:
         self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._touch = self._tasks.move_to_end
 
     def get(self, task_id: str) -> Task | None:
         """What is known of a task, which counts as touched."""
         task = self._tasks.get(task_id)
         if task is not None:
             try:
-                self._tasks.move_to_end(task_id)
+                self._touch(task_id)
             except KeyError:
                 # Another thread's task took its place just now.
                 pass
