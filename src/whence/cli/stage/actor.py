@@ -28,9 +28,10 @@ def act(log: whence.Log, cue: Cue) -> str:
 
 def _emit(log: whence.Log, move: Move, parent: str | None) -> str:
     primitive, _, what = move.does.partition(".")
-    return log.emit(
-        primitive, what, agent=move.agent, target=move.target, parent=parent, data=move.data
-    )
+    return whence.swarm.Swarm(log).emit(
+        primitive, what, agent_id=move.agent, target_id=move.target, parent_event_id=parent,
+        **move.data,
+    )  # fmt: skip
 
 
 def _trace(log: whence.Log, move: Move, parent: str | None) -> str:
