@@ -17,7 +17,8 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -39,6 +40,10 @@ _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NEEDS_COPY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
 
+Function = tuple[int, Callable[..., Any]]
+"""How many values a function of ours takes, and what it does; it must not raise."""
+
+
 class _State(NamedTuple):
     """What of a file tells that it is another one, or was changed."""
 
@@ -56,8 +61,12 @@ class _State(NamedTuple):
 class _Opened:
     """One connection, closed when nobody reads from it any more."""
 
-    def __init__(self, connection: sqlite3.Connection, state: _State, *, is_watched: bool) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, real: str, state: _State, *, is_watched: bool
+    ) -> None:
         self.connection = connection
+        self.real = real
+        """Where the file stands once links are followed: SQLite keeps its other files there."""
         self.state = state
         self.is_watched = is_watched
         """Whether we look for changes of the file, since SQLite does not."""
@@ -83,8 +92,15 @@ class Database:
     Each question sees the file as it is when it is asked: replaced, removed or written to meanwhile.
     """
 
-    def __init__(self, path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        functions: Mapping[str, Function] = {},
+        busy_timeout_s: float = BUSY_TIMEOUT_S,
+    ) -> None:
         self.path = path
+        self._functions = functions
         self._busy_timeout_s = busy_timeout_s
         self._opened: _Opened | None = None
 
@@ -121,19 +137,22 @@ class Database:
 
     def tables(self) -> dict[str, tuple[str, ...]]:
         """The tables and views with their columns, in their own spelling; SQLite's own are left out."""
-        found: dict[str, tuple[str, ...]] = {}
-        for kind, table in self.rows(
-            "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view')"
-            " AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%'"
-        ):
+        found: dict[str, list[str]] = {}
+        of_tables = (
+            "SELECT m.name, c.name FROM sqlite_master AS m JOIN pragma_table_info(m.name) AS c"
+            " WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite\\_%' ESCAPE '\\'"
+            " AND m.sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY m.rowid, c.cid"
+        )
+        for table, column in self.rows(of_tables):
+            found.setdefault(table, []).append(column)
+        for (view,) in self.rows("SELECT name FROM sqlite_master WHERE type = 'view'"):
             try:
-                columns = self.rows("SELECT name FROM pragma_table_info(?) ORDER BY cid", (table,))
-                found[table] = tuple(column for (column,) in columns)
+                columns = self.rows("SELECT name FROM pragma_table_info(?) ORDER BY cid", (view,))
+                found[view] = [column for (column,) in columns]
             except CorruptError:
-                # A migration left a view behind, of a table that is gone.
-                if kind != "view":
-                    raise
-        return found
+                # A migration left it behind, and the table it reads is gone.
+                continue
+        return {name: tuple(columns) for name, columns in found.items()}
 
     def indexed(self) -> set[tuple[str, str]]:
         """The (table, column) pairs that an index begins with, so that looking one up is cheap."""
@@ -175,78 +194,84 @@ class Database:
         self._check_unchanged(opened)
 
     def _check_unchanged(self, opened: _Opened) -> None:
-        if opened.is_watched and _look_at(self.path) != opened.state:
+        if opened.is_watched and _look_at(self.path, opened.real) != opened.state:
             raise _ChangedError
 
     def _open(self) -> _Opened:
-        state = _look_at(self.path)
         opened = self._opened
         if opened is not None:
+            state = _look_at(self.path, opened.real)
             if state.is_as(opened.state, is_watched=opened.is_watched):
                 return opened
             opened.retire()
             self._opened = None
-        self._opened = _open(self.path, state, self._busy_timeout_s)
+        self._opened = _open(self.path, self._busy_timeout_s)
+        for name, (size, function) in self._functions.items():
+            self._opened.connection.create_function(name, size, function, deterministic=True)
         return self._opened
 
 
-def open_database(path: Path, *, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Database:
-    """Make the database at `path` readable; nothing is opened before the first question."""
-    return Database(path, busy_timeout_s=busy_timeout_s)
+def open_database(
+    path: Path,
+    *,
+    functions: Mapping[str, Function] = {},
+    busy_timeout_s: float = BUSY_TIMEOUT_S,
+) -> Database:
+    """Make the database at `path` readable; nothing is opened before the first question.
+
+    `functions` can be called in statements, by name: how many values each takes, and what it does.
+    """
+    return Database(path, functions=functions, busy_timeout_s=busy_timeout_s)
 
 
 class _ChangedError(Exception):
     """The file was written to while we read it as one that does not change."""
 
 
-def _look_at(path: Path) -> _State:
+def _look_at(path: Path, real: str) -> _State:
     """Look at a database and what stands beside it, without opening it."""
     try:
-        # SQLite follows links, and keeps its other files beside the real one.
-        real = path.resolve()
-        found = real.stat()
-        wal, journal = (_stat_or_none(_beside(real, suffix)) for suffix in _BESIDE)
-        is_live = wal is not None or (journal is not None and _is_hot(_beside(real, "-journal")))
+        found = os.stat(path)
+        wal, journal = (_stat_or_none(real + suffix) for suffix in _BESIDE)
+        is_live = wal is not None or (journal is not None and _is_hot(real + "-journal"))
     except FileNotFoundError as error:
         raise StoreError(f"{path} is not there") from error
-    except (OSError, RuntimeError) as error:
-        raise StoreError(f"look at {path}: {error}") from error
+    except OSError as error:
+        raise StoreError(f"look at {path}: {error.strerror}") from error
     sizes = (
         (each.st_size, each.st_mtime_ns) if each else (-1, 0) for each in (found, wal, journal)
     )
     return _State(found.st_ino, is_live, tuple(sizes))
 
 
-def _stat_or_none(path: Path) -> os.stat_result | None:
+def _stat_or_none(path: str) -> os.stat_result | None:
     try:
-        return path.stat()
+        return os.stat(path)
     except FileNotFoundError:
         return None
 
 
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(path.name + suffix)
-
-
-def _is_hot(journal: Path) -> bool:
+def _is_hot(journal: str) -> bool:
     """Whether a rollback journal is in use; a finished one may stay, empty or zeroed."""
     try:
-        with journal.open("rb") as file:
+        with open(journal, "rb") as file:
             return file.read(1) not in (b"", b"\0")
     except FileNotFoundError:
         return False
 
 
-def _open(path: Path, state: _State, busy_timeout_s: float) -> _Opened:
+def _open(path: Path, busy_timeout_s: float) -> _Opened:
+    real = os.path.realpath(path)
+    state = _look_at(path, real)
     _check_header(path)
     how = "mode=ro" if state.is_live else "mode=ro&immutable=1"
     try:
-        connection = _connect(path.resolve(), how, busy_timeout_s)
-        return _Opened(connection, state, is_watched=not state.is_live)
+        connection = _connect(real, how, busy_timeout_s)
+        return _Opened(connection, real, state, is_watched=not state.is_live)
     except sqlite3.Error as error:
         if not state.is_live or _primary_code(error) not in _NEEDS_COPY:
             raise _translate(path, error) from error
-    return _open_copy(path, busy_timeout_s)
+    return _open_copy(path, real, busy_timeout_s)
 
 
 def _check_header(path: Path) -> None:
@@ -265,7 +290,7 @@ def _check_header(path: Path) -> None:
         raise CorruptError(f"{path} is encrypted or no SQLite database: it starts with {magic!r}")
 
 
-def _connect(path: Path, how: str, busy_timeout_s: float) -> sqlite3.Connection:
+def _connect(path: str, how: str, busy_timeout_s: float) -> sqlite3.Connection:
     """Open and read the first page, so that what is wrong shows here."""
     connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?{how}",
@@ -297,13 +322,15 @@ def _decode_text(text: bytes) -> str:
     return text.decode(errors="replace")
 
 
-def _open_copy(path: Path, busy_timeout_s: float) -> _Opened:
+def _open_copy(path: Path, real: str, busy_timeout_s: float) -> _Opened:
     """Copy the database and what stands beside it, and let SQLite recover the copy."""
     folder = tempfile.TemporaryDirectory(prefix="whence-")
     try:
-        state, copy = _copy(path, Path(folder.name))
+        state, copy = _copy(path, real, folder.name)
         try:
-            opened = _Opened(_connect(copy, "mode=rw", busy_timeout_s), state, is_watched=True)
+            opened = _Opened(
+                _connect(copy, "mode=rw", busy_timeout_s), real, state, is_watched=True
+            )
         except sqlite3.Error as error:
             raise _translate(path, error) from error
     except BaseException:
@@ -313,20 +340,21 @@ def _open_copy(path: Path, busy_timeout_s: float) -> _Opened:
     return opened
 
 
-def _copy(path: Path, folder: Path) -> tuple[_State, Path]:
+def _copy(path: Path, real: str, folder: str) -> tuple[_State, str]:
     """Copy until nothing changed meanwhile: a database and a `-wal` of two moments are damaged."""
-    real, copy = path.resolve(), folder / "copy.db"
+    copy = os.path.join(folder, "copy.db")
     for _ in range(_ATTEMPTS):
-        before = _look_at(path)
+        before = _look_at(path, real)
         try:
             shutil.copyfile(real, copy)
             for suffix in _BESIDE:
-                _beside(copy, suffix).unlink(missing_ok=True)
-                if _beside(real, suffix).exists():
-                    shutil.copyfile(_beside(real, suffix), _beside(copy, suffix))
+                with suppress(FileNotFoundError):
+                    os.unlink(copy + suffix)
+                with suppress(FileNotFoundError):
+                    shutil.copyfile(real + suffix, copy + suffix)
         except OSError as error:
-            raise StoreError(f"copy {path} to read it: {error}") from error
-        if _look_at(path) == before:
+            raise StoreError(f"copy {path} to read it: {error.strerror}") from error
+        if _look_at(path, real) == before:
             return before, copy
     raise StoreError(f"{path} is written to all the time, and its folder is not ours to write")
 

@@ -1,0 +1,115 @@
+"""What ids of a store stand for, looked up once for each question: agents, channels, sessions, links."""
+
+from bisect import bisect_left
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from whence.query import clean_target
+from whence.sources.space.eras import Table
+from whence.sources.space.feeds import SLEEPS, Feed, key_of
+from whence.sources.space.statements import Condition, expression, one_of, select_sleeps
+
+Ask = Callable[[str, Condition], Iterator[tuple[Any, ...]]]
+"""Runs a statement on the database of that name."""
+
+_KEPT_MAX = 20_000
+
+
+class Names:
+    """The names of one kind of row by its ids, and the other way round."""
+
+    def __init__(self, ask: Ask, places: list[tuple[str, Table]]) -> None:
+        self._ask = ask
+        self._places = places
+        self._names: dict[Any, str | None] = {}
+        self._values: dict[str, list[Any]] = {}
+        self._keys: dict[str, tuple[str, ...]] = {}
+
+    def name_of(self, value: Any) -> str | None:
+        """What an id, or a name that stands in its place, is called; None for nothing."""
+        if value is None or value == "":
+            return None
+        if value not in self._names:
+            if len(self._names) >= _KEPT_MAX:
+                self._names.clear()
+            found = (name for (name,) in self._look_up("name", "id", value) if name)
+            self._names[value] = clean_target(str(next(found, value)))
+        return self._names[value]
+
+    def values_of(self, name: str) -> list[Any]:
+        """The values that may stand for a name in a column: its ids, and itself."""
+        if name not in self._values:
+            spelt = (name, f"#{name}")
+            ids = (row_id for (row_id,) in self._look_up("id", "name", *spelt))
+            self._values[name] = [*ids, *spelt]
+        return self._values[name]
+
+    def events_of(self, name: str) -> tuple[str, ...]:
+        """The ids of the events that made what bears the name."""
+        if name not in self._keys:
+            if len(self._keys) >= _KEPT_MAX:
+                self._keys.clear()
+            kind = self._places[0][1].kind if self._places else ""
+            found = self._look_up("id", "name", name)
+            self._keys[name] = tuple(key_of(kind, row_id) for (row_id,) in found)
+        return self._keys[name]
+
+    def _look_up(self, role: str, by: str, *values: Any) -> Iterator[tuple[Any, ...]]:
+        for database, table in self._places:
+            where = one_of(table, by, list(values))
+            sql = f'SELECT {expression(table, role)} FROM "{table.name}" AS r WHERE {where.sql}'
+            yield from self._ask(database, Condition(sql, where.parameters))
+
+
+class Sessions:
+    """The number of a session: it is the 42nd if the agent went to sleep 41 times before it ended."""
+
+    def __init__(self, ask: Ask, feeds: list[Feed]) -> None:
+        self._ask = ask
+        self._feeds = [feed for feed in feeds if feed.table.has("agent")]
+        self._sleeps: dict[Any, list[int]] | None = None
+
+    def number(self, agent: Any, ns: int) -> int:
+        """The number of the agent's session at that time."""
+        if self._sleeps is None:
+            self._sleeps = {}
+            for feed in self._feeds:
+                for who, slept_ns in self._ask(feed.database, select_sleeps(feed, SLEEPS)):
+                    if slept_ns is not None:
+                        self._sleeps.setdefault(who, []).append(slept_ns)
+            for times in self._sleeps.values():
+                times.sort()
+        return bisect_left(self._sleeps.get(agent, []), ns) + 1
+
+
+class Links:
+    """Which memories a memory grew out of, by `memory_links`."""
+
+    def __init__(self, ask: Ask, places: list[tuple[str, Table]]) -> None:
+        self._ask = ask
+        self._places = places
+        self._parents: dict[Any, list[Any]] | None = None
+
+    def parents(self, memory_id: Any) -> list[Any]:
+        """The ids that the memory is linked to."""
+        if self._parents is None:
+            self._parents = {}
+            for child, parent in self._read(Condition("1")):
+                if parent is not None:
+                    self._parents.setdefault(child, []).append(parent)
+        return self._parents.get(memory_id, [])
+
+    def children(self, memory_id: Any) -> list[Any]:
+        """The ids that are linked to the memory."""
+        return [
+            child
+            for database, table in self._places
+            for child, _ in self._read(one_of(table, "parent", [memory_id]), database)
+        ]
+
+    def _read(self, where: Condition, only: str | None = None) -> Iterator[tuple[Any, ...]]:
+        for database, table in self._places:
+            if only in (None, database):
+                roles = f"{expression(table, 'id')}, {expression(table, 'parent')}"
+                sql = f'SELECT {roles} FROM "{table.name}" AS r WHERE {where.sql}'
+                yield from self._ask(database, Condition(sql, where.parameters))

@@ -1,0 +1,365 @@
+"""One question to a store: which feeds can answer it, and their events merged by time."""
+
+import heapq
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from whence.errors import CorruptError, StoreError, WhenceError
+from whence.query import Query, matches
+from whence.sources.database import Database
+from whence.sources.source import SourceEvent
+from whence.sources.space import statements
+from whence.sources.space.clocks import (
+    Row,
+    Zone,
+    created_ns,
+    find_time,
+    machine_offset,
+    offset_of_row,
+    read_stamp,
+)
+from whence.sources.space.eras import Table, find_tables, name_era
+from whence.sources.space.feeds import SESSION, SUFFIXES, Feed, key_of, make_feeds, raw_types
+from whence.sources.space.names import Links, Names, Sessions
+from whence.sources.space.statements import ANY, NONE, Condition, Window
+from whence.sources.space.tell import Values, Words, tell
+
+Sorted = tuple[int, str, SourceEvent]
+
+
+class Clock:
+    """The offset to take off a local time whose row does not tell it.
+
+    It stands behind the function that SQLite calls, so it outlives a question; each sets it anew.
+    """
+
+    def __init__(self) -> None:
+        self.common: int | None = None
+
+    def fallback(self, local_ns: int) -> int:
+        """The store's most common offset, else that of this machine."""
+        return machine_offset(local_ns) if self.common is None else self.common
+
+    def find_ns(
+        self, zones: Any, row_id: Any, created: Any, witness: Any, later: Any
+    ) -> int | None:
+        """The true time of a row, for SQLite; it must not raise."""
+        created_zone, later_zone = _ZONES[zones]
+        row = Row(row_id, created, witness, later, created_zone, later_zone)
+        moment = find_time(row, self.fallback)
+        return None if moment is None or not _NS[0] <= moment.ns <= _NS[1] else moment.ns
+
+
+_ZONES = {f"{one.value}/{other.value}": (one, other) for one in Zone for other in Zone}
+_NS = (-(2**63), 2**63 - 1)
+
+
+class Unread(NamedTuple):
+    """A row that is not understood."""
+
+    feed: Feed
+    values: Values
+    problem: str
+
+
+class Reading:
+    """The store as one question finds it.
+
+    A database or table that cannot be read costs only its own part: `failures` says why, and `check` raises
+    if nothing could be read at all.
+    """
+
+    def __init__(
+        self, name: str, databases: Mapping[str, Database], clock: Clock, now_ns: int
+    ) -> None:
+        self._databases = databases
+        self._clock = clock
+        self.failures: list[WhenceError] = []
+        self.tables: list[tuple[str, Table]] = []
+        for label, database in databases.items():
+            self._look_at(label, database)
+        self.feeds = [feed for label, table in self.tables for feed in make_feeds(label, [table])]
+        clock.common = self._common_offset()
+        self._words = Words(
+            name,
+            Names(self.ask, self._places("agent")),
+            Names(self.ask, self._places("channel")),
+            Sessions(self.ask, [feed for feed in self.feeds if feed.table.kind == "event"]),
+            Links(self.ask, self._places("link")),
+            clock.fallback,
+            now_ns,
+        )
+
+    @property
+    def era(self) -> str:
+        """How old the form of the store is, in words."""
+        tables = [table for _, table in self.tables]
+        return name_era(tables, is_one=any(table.kind == "spawn" for table in tables))
+
+    def check(self) -> None:
+        """Raise what went wrong, if anything did."""
+        for failure in self.failures:
+            raise failure
+
+    def ask(self, database: str, statement: Condition) -> Iterator[tuple[Any, ...]]:
+        """Run a statement on one of the databases."""
+        return self._databases[database].rows(statement.sql, statement.parameters)
+
+    # -- questions -------------------------------------------------------------------------------
+
+    def events(self, query: Query, *, newest_first: bool) -> Iterator[SourceEvent]:
+        """What the query lets through, in order."""
+        if query.parent is not None or query.status is not None:
+            return
+        if query.trace is not None:
+            found = self.event(query.trace)
+            if found is not None and matches(query, found):
+                yield found
+            return
+        streams: list[Iterator[Sorted]] = []
+        for feed in self.feeds:
+            condition = self._condition(feed, query)
+            if condition != NONE:
+                streams += self._streams(feed, condition, query, newest_first)
+        for _, _, event in heapq.merge(*streams, key=_order, reverse=newest_first):
+            if matches(query, event):
+                yield event
+
+    def event(self, event_id: str) -> SourceEvent | None:
+        """The event of that id."""
+        whole, _, suffix = event_id.rpartition("/")
+        keys = [(event_id, "")]
+        if suffix in SUFFIXES and whole:
+            keys.append((whole, suffix))
+        for key, suffix in keys:
+            for feed in self.feeds:
+                if feed.tells.suffix == suffix:
+                    found = self._by_key(feed, key)
+                    if found is not None:
+                        return found
+        return None
+
+    def ending(self, part: str) -> Iterator[SourceEvent]:
+        """Events whose id begins or ends with `part`."""
+        for feed in self.feeds:
+            for prefix in ("", f"{feed.table.kind}:"):
+                where = statements.ends(feed, prefix, part)
+                for event in self._told(feed, statements.select_all(feed, where)):
+                    if event.id.startswith(part) or event.id.endswith(part):
+                        yield event
+
+    def everything(self) -> Iterator[SourceEvent | Unread]:
+        """All rows in no order, those that are not understood too."""
+        for feed in self.feeds:
+            try:
+                for values in self._values(feed, statements.select_all(feed)):
+                    told = tell(feed, values, self._words)
+                    yield Unread(feed, values, told) if isinstance(told, str) else told
+            except (StoreError, CorruptError) as error:
+                self.failures.append(error)
+
+    def agents(self) -> Iterator[str]:
+        """The agents of all events."""
+        for feed in self.feeds:
+            role = feed.tells.agent
+            if role is not None:
+                sql = statements.select_distinct(feed, role)
+                for (value,) in self.ask(feed.database, sql):
+                    name = self._words.agents.name_of(value)
+                    if name is not None:
+                        yield name
+
+    def below(self, task_id: str) -> list[str]:
+        """The subtasks of a task, and theirs."""
+        found: dict[str, None] = {}
+        for database, table in self._places("task"):
+            if table.has("parent"):
+                for (value,) in self.ask(database, statements.select_below(table, task_id)):
+                    found[str(value)] = None
+        found.pop(task_id, None)
+        return list(found)
+
+    def effects(self, event: SourceEvent) -> Iterator[SourceEvent]:
+        """The events whose relations may name this one."""
+        origin = self._row_of(event.id)
+        if origin is None:
+            return
+        kind, values = origin
+        row_id = values["id"]
+        for feed in self.feeds:
+            for implied in feed.implied:
+                if implied.kind != kind:
+                    continue
+                if implied.means == "is":
+                    where = statements.one_of(feed.table, implied.role, [str(row_id)])
+                elif implied.means == "lists":
+                    where = statements.contains(feed.table, implied.role, str(row_id))
+                elif implied.means == "mentions":
+                    where = statements.contains(feed.table, implied.role, f"@{values['name']}")
+                else:
+                    children = self._words.links.children(row_id)
+                    where = statements.one_of(feed.table, "id", children)
+                yield from self._told(feed, statements.select_all(feed, where))
+
+    # -- feeds -----------------------------------------------------------------------------------
+
+    def _look_at(self, label: str, database: Database) -> None:
+        try:
+            tables, problems = find_tables(database.tables())
+        except (StoreError, CorruptError) as error:
+            self.failures.append(error)
+            return
+        self.tables += [(label, table) for table in tables]
+        self.failures += [CorruptError(f"{database.path}: {problem}") for problem in problems]
+        if not tables and not problems:
+            self.failures.append(CorruptError(f"{database.path} has none of the store's tables"))
+
+    def _places(self, kind: str) -> list[tuple[str, Table]]:
+        return [place for place in self.tables if place[1].kind == kind]
+
+    def _common_offset(self) -> int | None:
+        """The offset that most rows tell which tell one."""
+        counted: Counter[int] = Counter()
+        for label, table in self.tables:
+            zone = table.zone("created")
+            if not table.has("id") or (zone is Zone.UTC and not table.has("witness")):
+                continue
+            try:
+                for row_id, created, witness in self.ask(label, statements.sample(table)):
+                    offset = offset_of_row(Row(row_id, created, witness, None, zone))
+                    if offset is not None:
+                        counted[offset] += 1
+            except (StoreError, CorruptError):
+                # Whoever reads the table itself will say so.
+                continue
+        return max(counted, key=lambda offset: (counted[offset], offset)) if counted else None
+
+    def _condition(self, feed: Feed, query: Query) -> Condition:
+        """What of the query the store can decide; NONE if the feed has nothing for it."""
+        is_event = feed.table.kind == "event"
+        if not is_event:
+            for wanted, there in ((query.primitive, feed.primitive), (query.type, feed.tells.type)):
+                if wanted not in (None, there):
+                    return NONE
+        conditions = []
+        if is_event and query.type is not None:
+            conditions.append(statements.one_of(feed.table, "type", [*raw_types(query.type)]))
+        if query.agent is not None:
+            if feed.tells.agent is None:
+                return NONE
+            values = self._words.agents.values_of(query.agent)
+            conditions.append(statements.one_of(feed.table, feed.tells.agent, values))
+        if query.target is not None:
+            conditions.append(self._on_target(feed, query.target))
+        if NONE in conditions:
+            return NONE
+        return statements.all_of(*conditions) if conditions else ANY
+
+    def _on_target(self, feed: Feed, target: str) -> Condition:
+        table = feed.table
+        match feed.tells.target:
+            case "id":
+                return statements.one_of(table, "id", [target])
+            case "name":
+                return statements.one_of(table, "name", [target, f"#{target}"])
+            case "channel":
+                values = self._words.channels.values_of(target)
+                return statements.one_of(table, "channel", values)
+            case "spawn":
+                named = [statements.one_of(table, role, [target]) for role in ("id", "session")]
+                return statements.any_of(*named)
+            case "session":
+                if not re.fullmatch(rf"{SESSION}[0-9]+", target):
+                    return statements.one_of(table, "session", [target])
+                words = [*raw_types("wake"), *raw_types("sleep")]
+                return statements.one_of(table, "type", words)
+
+    def _streams(
+        self, feed: Feed, condition: Condition, query: Query, newest: bool
+    ) -> list[Iterator[Sorted]]:
+        window = Window(query.since, query.until)
+        streams = []
+        if feed.is_by_id:
+            sql = statements.select_by_id(feed, condition, window, newest=newest)
+            streams.append(self._sorted(feed, [sql]))
+        windows = [window]
+        if condition == ANY or query.agent is not None:
+            windows = self._windows(feed, window, newest=newest)
+        streams.append(
+            self._sorted(
+                feed,
+                [
+                    statements.select_by_time(feed, condition, each, newest=newest)
+                    for each in windows
+                ],
+            )
+        )
+        return streams
+
+    def _windows(self, feed: Feed, window: Window, *, newest: bool) -> list[Window]:
+        """The window in parts, the first of them small, where the stored times tell how."""
+        if not (feed.tells.later or feed.table.has("created")):
+            return [window]
+        try:
+            ranges = list(self.ask(feed.database, statements.select_range(feed)))
+        except (StoreError, CorruptError):
+            return [window]
+        stamps = [stamp.ns for pair in ranges for end in pair if (stamp := read_stamp(end))]
+        return (
+            statements.split(window, min(stamps), max(stamps), newest=newest)
+            if stamps
+            else [window]
+        )
+
+    def _sorted(self, feed: Feed, several: Sequence[Condition]) -> Iterator[Sorted]:
+        try:
+            for statement in several:
+                for event in self._told(feed, statement):
+                    yield event.time_ns, event.id, event
+        except (StoreError, CorruptError) as error:
+            self.failures.append(error)
+
+    def _told(self, feed: Feed, statement: Condition) -> Iterator[SourceEvent]:
+        for values in self._values(feed, statement):
+            told = tell(feed, values, self._words)
+            if not isinstance(told, str):
+                yield told
+
+    def _values(self, feed: Feed, statement: Condition) -> Iterator[Values]:
+        roles = statements.roles_of(feed.table)
+        for row in self.ask(feed.database, statement):
+            yield dict(zip(roles, row, strict=True))
+
+    def _by_key(self, feed: Feed, key: str) -> SourceEvent | None:
+        value = _value_of(feed.table.kind, key)
+        if value is None:
+            return None
+        where = statements.one_of(feed.table, "id", [value])
+        for event in self._told(feed, statements.select_all(feed, where)):
+            if event.id == (f"{key}/{feed.tells.suffix}" if feed.tells.suffix else key):
+                return event
+        return None
+
+    def _row_of(self, event_id: str) -> tuple[str, Values] | None:
+        """The kind and values of the row that an event of creation tells."""
+        for feed in self.feeds:
+            value = _value_of(feed.table.kind, event_id)
+            if feed.tells.later is None and value is not None:
+                where = statements.one_of(feed.table, "id", [value])
+                for values in self._values(feed, statements.select_all(feed, where)):
+                    if key_of(feed.table.kind, values["id"]) == event_id:
+                        return feed.table.kind, values
+        return None
+
+
+def _value_of(kind: str, key: str) -> str | None:
+    """What stands in the id's column of the row that an event of this kind would tell."""
+    if created_ns(key) is not None:
+        return key
+    return key[len(kind) + 1 :] if key.startswith(f"{kind}:") else None
+
+
+def _order(item: Sorted) -> tuple[int, str]:
+    return item[0], item[1]

@@ -1,0 +1,167 @@
+"""The source over a swarm's own databases, from its first days on: `kind = "space-os"`."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from whence.errors import CorruptError, StoreError
+from whence.query import Query
+from whence.sources.database import Database, open_database
+from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie
+from whence.sources.space.eras import NAMES, ONE
+from whence.sources.space.reading import Clock, Reading, Unread
+from whence.sources.space.statements import FUNCTION
+
+_CONTENT_MAX = 2_000
+
+
+def open_source(path: Path, name: str, options: Mapping[str, Any]) -> "SpaceSource":
+    """Read the store at `path`: a `.space` folder, one of its databases, or one `space.db`."""
+    for key in options:
+        raise ValueError(f"{key} is no option of a space-os source, which has none")
+    return SpaceSource(path, name)
+
+
+class SpaceSource:
+    """Spawns, messages, tasks, memories and discoveries, as their tables tell them.
+
+    Only what a column of its own dates is an event. What a row tells of the present, such as that its task
+    is blocked, stands in the event of its creation (`status_now`, `assigned_to`). A part of the store that
+    cannot be read raises after the events of the rest were given.
+    """
+
+    kind = "space-os"
+
+    def __init__(self, path: Path, name: str) -> None:
+        self.name = name
+        self._path = path
+        self._clock = Clock()
+        self._databases: dict[Path, Database] = {}
+
+    def events(
+        self, query: Query = Query(), *, newest_first: bool = False
+    ) -> Iterator[SourceEvent]:
+        """As `Source.events`."""
+        reading = self._read()
+        yield from reading.events(query, newest_first=newest_first)
+        reading.check()
+
+    def event(self, event_id: str) -> SourceEvent | None:
+        """As `Source.event`."""
+        reading = self._read()
+        return reading.event(event_id)
+
+    def matching(self, part: str, limit: int) -> list[SourceEvent]:
+        """As `Source.matching`."""
+        found: dict[str, SourceEvent] = {}
+        reading = self._read()
+        for event in reading.ending(part):
+            if len(found) >= limit:
+                break
+            found[event.id] = event
+        return list(found.values())
+
+    def names(self, kind: NameKind) -> Iterator[str]:
+        """As `Source.names`."""
+        reading = self._read()
+        if kind == "agent":
+            yield from reading.agents()
+        else:
+            for each in reading.everything():
+                if isinstance(each, SourceEvent) and each.target is not None:
+                    yield each.target
+
+    def has_name(self, kind: NameKind, name: str) -> bool:
+        """As `Source.has_name`."""
+        query = Query(agent=name) if kind == "agent" else Query(target=name)
+        return next(self.events(query), None) is not None
+
+    def below(self, target: str) -> list[str]:
+        """As `Source.below`."""
+        reading = self._read()
+        return reading.below(target)
+
+    def causes(self, event: SourceEvent) -> list[Tie]:
+        """As `Source.causes`."""
+        reading = self._read()
+        return [
+            Tie(relation.reason, cause)
+            for relation in event.relations
+            if (cause := reading.event(relation.id)) is not None
+        ]
+
+    def effects(self, event: SourceEvent) -> list[Tie]:
+        """As `Source.effects`."""
+        found: dict[tuple[str, str], Tie] = {}
+        reading = self._read()
+        for effect in reading.effects(event):
+            for relation in effect.relations:
+                if relation.id == event.id:
+                    found[relation.reason, effect.id] = Tie(relation.reason, effect)
+        return list(found.values())
+
+    def health(self) -> Health:
+        """As `Source.health`."""
+        events, unread, newest = 0, 0, None
+        try:
+            reading = self._read()
+            for each in reading.everything():
+                if isinstance(each, Unread):
+                    unread += 1
+                else:
+                    events += 1
+                    newest = max(newest or each.time_ns, each.time_ns)
+        except (StoreError, CorruptError) as error:
+            return Health(
+                events=events, newest_ns=newest, not_understood=unread, problem=str(error)
+            )
+        return Health(
+            events=events,
+            newest_ns=newest,
+            not_understood=unread,
+            problem="; ".join(dict.fromkeys(map(str, reading.failures))),
+            note=reading.era,
+        )
+
+    def raw(self) -> Iterator[RawRow]:
+        """As `Source.raw`."""
+        reading = self._read()
+        for each in reading.everything():
+            if isinstance(each, Unread):
+                place = f"{each.feed.database}.db {each.feed.table.name} {each.values['id']!r}"
+                yield RawRow(place, each.problem, repr(each.values)[:_CONTENT_MAX])
+
+    def close(self) -> None:
+        """As `Source.close`."""
+        for database in self._databases.values():
+            database.close()
+        self._databases.clear()
+
+    def _read(self) -> Reading:
+        databases = self._open()
+        reading = Reading(self.name, databases, self._clock, time.time_ns())
+        if not reading.tables:
+            reading.check()
+        return reading
+
+    def _open(self) -> dict[str, Database]:
+        """The databases that are there now, by the names they are called in messages."""
+        if not self._path.is_dir():
+            return {self._path.stem: self._database(self._path)}
+        # Later all moved to the one database; what was left behind would be told twice.
+        for names in ((ONE,), NAMES):
+            found = {
+                name: self._database(path)
+                for name in names
+                if (path := self._path / f"{name}.db").exists()
+            }
+            if found:
+                return found
+        raise StoreError(f"{self._path} holds none of {', '.join(f'{name}.db' for name in NAMES)}")
+
+    def _database(self, path: Path) -> Database:
+        if path not in self._databases:
+            functions = {FUNCTION: (5, self._clock.find_ns)}
+            self._databases[path] = open_database(path, functions=functions)
+        return self._databases[path]

@@ -1,0 +1,298 @@
+"""From a question to SQL, for one feed. Pure; names come from `eras` and values are parameters.
+
+A creation whose id is a UUIDv7 streams in the order of ids, which is that of their true times. All else is
+ordered by `whence_ns`, a function of ours that finds the true time of a row; it is asked only about the rows of
+one window of time at a time, so that the first come soon, and SQLite sorts them, so that memory stays small.
+"""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from whence.sources.space.clocks import NS_PER_DAY, NS_PER_S, date_text, first_id
+from whence.sources.space.eras import Table
+from whence.sources.space.feeds import Feed
+
+FUNCTION = "whence_ns"
+"""(zones, id, created, witness, later) → nanoseconds since 1970, or NULL."""
+
+_DIGITS_MAX = 19
+_HEX = "[0-9a-f]"
+_UUID7 = f"0{_HEX * 7}-{_HEX * 4}-7{_HEX * 3}-[89ab]{_HEX * 3}-{_HEX * 12}"
+_WINDOW_NS = 2 * NS_PER_DAY
+_WINDOWS_MAX = 6
+_SPREAD_NS = 2 * NS_PER_DAY
+"""More than text of one true time can differ: offsets, and a blank or a T after the date."""
+
+
+class Condition(NamedTuple):
+    """Part of a WHERE, with its parameters."""
+
+    sql: str
+    parameters: tuple[Any, ...] = ()
+
+
+class Window(NamedTuple):
+    """True times, half-open; None is unbounded."""
+
+    since: int | None = None
+    until: int | None = None
+
+
+ANY = Condition("1")
+NONE = Condition("0")
+
+
+def expression(table: Table, role: str) -> str:
+    """SQL for what a row says in a role: the first of its columns that is filled."""
+    columns = [f'r."{column}"' for column in table.columns.get(role, ())]
+    if role in table.borrowed:
+        return table.borrowed[role]
+    if role == "id":
+        # An id is one column, or no index would serve; what has none is known by its pair.
+        return (
+            columns[0]
+            if columns
+            else f"{_text(table, 'agent')} || '/' || {_text(table, 'channel')}"
+        )
+    if not columns:
+        return "NULL"
+    return columns[0] if len(columns) == 1 else f"COALESCE({', '.join(columns)})"
+
+
+def roles_of(table: Table) -> tuple[str, ...]:
+    """What is read of each row, in this order."""
+    return ("id", *(role for role in (*table.columns, *table.borrowed) if role != "id"))
+
+
+def one_of(table: Table, role: str, values: Iterable[Any]) -> Condition:
+    """Rows that name one of the values in a role; a number may be stored as one, or as text."""
+    spelt = [form for value in values for form in _spell(value)]
+    if not spelt or not (role == "id" or table.has(role)):
+        return NONE
+    names = [expression(table, "id")]
+    if role != "id":
+        names = [f'r."{column}"' for column in table.columns[role]]
+    marks = ", ".join("?" * len(spelt))
+    return Condition(
+        "(" + " OR ".join(f"{name} IN ({marks})" for name in names) + ")",
+        tuple(spelt) * len(names),
+    )
+
+
+def _spell(value: Any) -> tuple[Any, ...]:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS_MAX:
+        return value, int(value)
+    return (value,)
+
+
+def contains(table: Table, role: str, part: str) -> Condition:
+    """Rows whose text in a role holds `part`."""
+    return Condition(f"instr({expression(table, role)}, ?)", (part,))
+
+
+def all_of(*conditions: Condition) -> Condition:
+    """Rows that fulfil all of them."""
+    return Condition(
+        " AND ".join(each.sql for each in conditions),
+        tuple(value for each in conditions for value in each.parameters),
+    )
+
+
+def any_of(*conditions: Condition) -> Condition:
+    """Rows that fulfil at least one of them."""
+    return Condition(
+        "(" + " OR ".join(each.sql for each in conditions) + ")",
+        tuple(value for each in conditions for value in each.parameters),
+    )
+
+
+def select_all(feed: Feed, condition: Condition = ANY) -> Condition:
+    """All rows of a feed, in no order."""
+    where = all_of(condition, _has_later(feed))
+    return Condition(
+        f"SELECT {_columns(feed.table)} {_from(feed)} WHERE {where.sql}", where.parameters
+    )
+
+
+def select_by_id(feed: Feed, condition: Condition, window: Window, *, newest: bool) -> Condition:
+    """The creations that a UUIDv7 dates, in their order."""
+    row_id = expression(feed.table, "id")
+    # The range costs nothing where ids are numbers; the pattern alone would look at each.
+    where = [
+        Condition(f"{row_id} >= '0' AND {row_id} < '1' AND {row_id} GLOB '{_UUID7}'"),
+        condition,
+    ]
+    if window.since is not None:
+        where.append(Condition(f"{row_id} >= ?", (first_id(window.since),)))
+    if window.until is not None:
+        where.append(Condition(f"{row_id} < ?", (first_id(window.until),)))
+    whole = all_of(*where)
+    order = f"ORDER BY {row_id}{' DESC' if newest else ''}"
+    return Condition(
+        f"SELECT {_columns(feed.table)} {_from(feed)} WHERE {whole.sql} {order}", whole.parameters
+    )
+
+
+def select_by_time(feed: Feed, condition: Condition, window: Window, *, newest: bool) -> Condition:
+    """The other events of one window of true time, in their order."""
+    where = [condition, _has_later(feed), _near(feed, window)]
+    if feed.is_by_id:
+        row_id = expression(feed.table, "id")
+        where.append(
+            Condition(
+                f"(length({row_id}) = 36 AND substr({row_id}, 15, 1) = '7'"
+                f" AND substr({row_id}, 1, 1) = '0') IS NOT 1"
+            )
+        )
+    whole = all_of(*where)
+    down = " DESC" if newest else ""
+    end = f"/{feed.tells.suffix}" if feed.tells.suffix else ""
+    # The limit keeps SQLite from asking the function twice for each row.
+    return Condition(
+        f"SELECT {', '.join(f'c{i}' for i in range(len(roles_of(feed.table))))} FROM ("
+        f"SELECT {FUNCTION}(?, {_time_arguments(feed)}) AS ns, {_columns(feed.table)} {_from(feed)}"
+        f" WHERE {whole.sql} LIMIT -1"
+        f") WHERE ns >= ? AND ns < ? ORDER BY ns{down}, CAST(c0 AS TEXT) || ?{down}",
+        (
+            zones_key(feed),
+            *whole.parameters,
+            -(2**63) if window.since is None else window.since,
+            2**63 - 1 if window.until is None else window.until,
+            end,
+        ),
+    )
+
+
+def zones_key(feed: Feed) -> str:
+    """A feed's zones, as the function gets them."""
+    return "/".join(zone.value for zone in feed.zones)
+
+
+def select_range(feed: Feed) -> Condition:
+    """The smallest and the largest of the times stored as numbers, and of those stored as text."""
+    time = _time(feed)
+    is_date = f"{time} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
+    return Condition(
+        f"SELECT MIN({time}), MAX({time}) {_from(feed)} WHERE typeof({time}) IN ('integer', 'real')"
+        f" UNION ALL SELECT MIN({time}), MAX({time}) {_from(feed)} WHERE {is_date}"
+    )
+
+
+def split(window: Window, low: int, high: int, *, newest: bool) -> list[Window]:
+    """Cut a window into several, small ones first, given where the times of the rows lie."""
+    since = low - _SPREAD_NS if window.since is None else max(window.since, low - _SPREAD_NS)
+    until = high + _SPREAD_NS if window.until is None else min(window.until, high + _SPREAD_NS)
+    windows: list[Window] = []
+    size = _WINDOW_NS
+    while until - since > size and len(windows) < _WINDOWS_MAX:
+        if newest:
+            windows.append(Window(until - size, until))
+            until -= size
+        else:
+            windows.append(Window(since, since + size))
+            since += size
+        size *= 4
+    windows.append(Window(since, until))
+    # Whatever is left on either side belongs to the outermost.
+    first, last = (-1, 0) if newest else (0, -1)
+    windows[first] = windows[first]._replace(since=window.since)
+    windows[last] = windows[last]._replace(until=window.until)
+    return windows
+
+
+def sample(table: Table) -> Condition:
+    """The newest rows that a UUIDv7 dates, to learn the writer's offset from."""
+    row_id = expression(table, "id")
+    roles = ", ".join(expression(table, role) for role in ("id", "created", "witness"))
+    return Condition(
+        f"SELECT {roles} FROM \"{table.name}\" AS r WHERE {row_id} GLOB '{_UUID7}'"
+        f" ORDER BY {row_id} DESC LIMIT 300"
+    )
+
+
+def select_distinct(feed: Feed, role: str) -> Condition:
+    """Every value that the rows of a feed have in a role."""
+    where = _has_later(feed)
+    return Condition(
+        f"SELECT DISTINCT {expression(feed.table, role)} {_from(feed)} WHERE {where.sql}",
+        where.parameters,
+    )
+
+
+def select_below(table: Table, root: str) -> Condition:
+    """The ids of all rows that have `root` above them; a ring ends where it began."""
+    row_id, parent = expression(table, "id"), expression(table, "parent")
+    return Condition(
+        "WITH RECURSIVE below (id) AS (SELECT ? UNION"
+        f' SELECT {row_id} FROM below JOIN "{table.name}" AS r ON {parent} = below.id)'
+        " SELECT id FROM below WHERE id IS NOT NULL",
+        (root,),
+    )
+
+
+def select_sleeps(feed: Feed, words: tuple[str, ...]) -> Condition:
+    """Agent and time of every session's end."""
+    where = one_of(feed.table, "type", list(words))
+    return Condition(
+        f"SELECT {expression(feed.table, 'agent')},"
+        f" {FUNCTION}(?, {_time_arguments(feed)}) {_from(feed)} WHERE {where.sql}",
+        (zones_key(feed), *where.parameters),
+    )
+
+
+def ends(feed: Feed, prefix: str, part: str) -> Condition:
+    """Rows whose event's id begins or ends with `part`."""
+    end = f"/{feed.tells.suffix}" if feed.tells.suffix else ""
+    whole = f"? || {expression(feed.table, 'id')} || ?"
+    return Condition(
+        f"(substr({whole}, 1, ?) = ? OR substr({whole}, -?) = ?)",
+        (prefix, end, len(part), part, prefix, end, len(part), part),
+    )
+
+
+def _text(table: Table, role: str) -> str:
+    return f"CAST({expression(table, role)} AS TEXT)"
+
+
+def _columns(table: Table) -> str:
+    return ", ".join(f"{expression(table, role)} AS c{i}" for i, role in enumerate(roles_of(table)))
+
+
+def _from(feed: Feed) -> str:
+    return f'FROM "{feed.table.name}" AS r'
+
+
+def _time(feed: Feed) -> str:
+    return expression(feed.table, feed.tells.later or "created")
+
+
+def _time_arguments(feed: Feed) -> str:
+    table = feed.table
+    dated = "time_id" if "time_id" in table.borrowed else "id"
+    roles = [expression(table, role) for role in (dated, "created", "witness")]
+    later = "NULL" if feed.tells.later is None else _time(feed)
+    return ", ".join([*roles, later])
+
+
+def _has_later(feed: Feed) -> Condition:
+    return ANY if feed.tells.later is None else Condition(f"{_time(feed)} IS NOT NULL")
+
+
+def _near(feed: Feed, window: Window) -> Condition:
+    """What can be told from the stored time without our function, so that an index serves: roughly."""
+    if window == Window() or not (feed.tells.later or feed.table.has("created")):
+        return ANY
+    time = _time(feed)
+    numbers: list[Condition] = []
+    texts: list[Condition] = []
+    for sign, ns, spread in (
+        (">=", window.since, -_SPREAD_NS),
+        ("<", window.until, _SPREAD_NS),
+    ):
+        if ns is not None:
+            numbers.append(Condition(f"{time} {sign} ?", ((ns + spread) // NS_PER_S,)))
+            day = date_text(ns + spread)
+            if day is not None:
+                texts.append(Condition(f"{time} {sign} ?", (day,)))
+    number, text = all_of(*numbers), all_of(*texts or [ANY])
+    return Condition(f"(({number.sql}) OR ({text.sql}))", number.parameters + text.parameters)
