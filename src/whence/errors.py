@@ -34,9 +34,12 @@ class FormatError(WhenceError):
 class NotFoundError(WhenceError):
     """A reference names nothing, or more than one thing; `candidates` are near or matching."""
 
-    def __init__(self, message: str, candidates: Iterable[str] = ()) -> None:
+    def __init__(
+        self, message: str, candidates: Iterable[str] = (), *, is_ambiguous: bool = False
+    ) -> None:
         super().__init__(message)
         self.candidates = tuple(candidates)
+        self.is_ambiguous = is_ambiguous
 
 
 class PhraseError(WhenceError, ValueError):

@@ -8,7 +8,7 @@ existing one is derived and can be deleted.
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import tzinfo
 from functools import cached_property
@@ -20,17 +20,20 @@ from whence import settings
 from whence.errors import NotFoundError, StoreError
 from whence.event import Event, Status
 from whence.journal.folder import journal_folder
-from whence.query import Query, clean_target, matches
+from whence.query import Query, clean_query, matches
 
 if TYPE_CHECKING:
+    from whence.ask.asked import Sources
     from whence.ask.causality import Causality
     from whence.ask.health import Health
     from whence.ask.references import Subject
+    from whence.ask.stores import Stores
     from whence.ask.timeline import Timeline
     from whence.index import Index, Problem, Statistic
     from whence.journal.reader import Reader
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
+    from whence.sources.source import Source
 
 Progress = Callable[[int, int], None]
 
@@ -102,7 +105,7 @@ class Log:
     """One log: record to it, and ask it. Safe for threads and forks. Close it, or use `with`.
 
     `warnings` says what stood in the way of the answers so far: lines that are no events, an
-    index that could not be kept.
+    index that could not be kept, a source that could not be read. `failed_sources` names those.
     """
 
     def __init__(
@@ -111,10 +114,12 @@ class Log:
         *,
         durability: settings.Durability | None = None,
         read_only: bool = False,
+        sources: Sequence[str] = (),
     ) -> None:
         self.folder = folder
         self.read_only = read_only
         self.settings = settings.load(folder)
+        self._given_sources = tuple(sources)
         self.warnings: list[str] = []
         self._warned: set[str] = set()
         self._durability = durability or self.settings.journal.durability
@@ -175,6 +180,37 @@ class Log:
 
         return has_remains(self.folder)
 
+    @property
+    def sources(self) -> "list[Source]":
+        """The stores of other programs that questions are put to besides."""
+        return list(self._sources or ())
+
+    @property
+    def failed_sources(self) -> frozenset[str]:
+        """The sources that could not answer something so far."""
+        return frozenset(self._sources.failed if self._sources is not None else ())
+
+    @cached_property
+    def _sources(self) -> "Sources | None":
+        tables = self.settings.others.get("source", [])
+        if not (tables or self._given_sources):
+            return None
+        from whence.ask.asked import Sources
+        from whence.sources.registry import open_all, parse_source, parse_tables
+
+        file = self.settings.file
+        declared = parse_tables(tables, file.parent) if tables and file is not None else []
+        given = [parse_source(text, Path.cwd()) for text in self._given_sources]
+        return Sources(open_all([*declared, *given]), self._warn)
+
+    def _stores(self) -> "Stores":
+        """Where a question is asked: the index, caught up, and the sources."""
+        from whence.ask.stores import Stores
+
+        return Stores(
+            index=self._ready(), reader=self._reader, note=self._warn, sources=self._sources
+        )
+
     def catch_up(self, progress: Progress | None = None) -> None:
         """Bring the index up to date; `progress` hears of bytes done and bytes in all.
 
@@ -192,9 +228,9 @@ class Log:
         Raises:
             NotFoundError: nothing, or more than one thing; `candidates` are near or matching.
         """
-        from whence.ask.references import resolve
+        from whence.ask.questions import find_subject
 
-        return resolve(self._need(reference), reference, query)
+        return find_subject(self._stores(), reference, query)
 
     def events(
         self, query: Query = Query(), *, newest_first: bool = False, limit: int | None = None
@@ -205,7 +241,7 @@ class Log:
             return
         from whence.ask.reading import read_events
 
-        places = index.places(_cleaned(query), newest_first=newest_first, limit=limit)
+        places = index.places(clean_query(query), newest_first=newest_first, limit=limit)
         yield from map(itemgetter(1), read_events(self._reader, places, self._warn))
 
     def timeline(
@@ -226,46 +262,31 @@ class Log:
         Raises:
             NotFoundError: the reference, target or agent means nothing, or several things.
         """
-        from whence.ask.references import resolve, resolve_name
-        from whence.ask.timeline import Rows, Timeline, make_timeline
+        from whence.ask.questions import tell_timeline
 
-        query = _cleaned(query)
-        target, agent = target or query.target, agent or query.agent
-        named = reference or target or agent
-        index = self._need(named) if named else self._ready()
-        if index is None:
-            return Timeline(subject=None, title="", rows=Rows())
-        filters = _narrowed(query, target=None, agent=agent)
-        subject: Subject | None = None
-        if reference is not None:
-            filters = _narrowed(query, target=target, agent=agent)
-            subject = resolve(index, reference, filters)
-        elif target is not None:
-            subject = resolve_name(index, "target", target)
-            if agent is not None:
-                resolve_name(index, "agent", agent)
-        elif agent is not None:
-            subject = resolve_name(index, "agent", agent)
-        return make_timeline(
-            index, self._reader, subject, filters, limit=limit, newest=newest, note=self._warn
-        )
+        return tell_timeline(
+            self._stores(), reference,
+            target=target, agent=agent, query=query, limit=limit, newest=newest,
+        )  # fmt: skip
 
     def causality(
-        self, reference: str, *, depth: int | None = None, width: int | None = None
+        self,
+        reference: str,
+        *,
+        depth: int | None = None,
+        width: int | None = None,
+        is_wide: bool = False,
     ) -> "Causality":
         """Tell what led to something and what came of it, as a tree from the first causes down.
+
+        With `is_wide` also what else came of the causes on the way.
 
         Raises:
             NotFoundError: the reference means nothing, or several things.
         """
-        from whence.ask.causality import make_causality
-        from whence.ask.references import resolve
+        from whence.ask.questions import tell_causality
 
-        index = self._need(reference)
-        subject = resolve(index, reference)
-        return make_causality(
-            index, self._reader, subject, depth=depth, width=width, note=self._warn
-        )
+        return tell_causality(self._stores(), reference, depth=depth, width=width, is_wide=is_wide)
 
     def find(
         self,
@@ -286,7 +307,7 @@ class Log:
         needle = make_needle(text, pattern, ignore_case=ignore_case)
         self._check_folder()
         self._reader.check_format()
-        return find(self._reader, needle, _cleaned(query), limit=limit, note=self._warn)
+        return find(self._reader, needle, clean_query(query), limit=limit, note=self._warn)
 
     def moment(self, phrase: str, *, agent: str | None = None, target: str | None = None) -> int:
         """Read a time phrase, with the look-ups that some need, as nanoseconds since 1970.
@@ -297,23 +318,11 @@ class Log:
             PhraseError: it is not understood; the message shows phrases that are.
             NotFoundError: nothing of the kind is recorded.
         """
-        from whence.ask.times import LastType, Moment, finish_phrase, parse_phrase
+        from whence.ask.questions import find_moment
 
-        asked = parse_phrase(phrase, time.time_ns(), local_zone())
-        if isinstance(asked, Moment):
-            return asked.ns
-        index = self._need(phrase)
-        if isinstance(asked, LastType):
-            times = _times_of(index, Query(agent=agent, target=target), asked.types, asked.back)
-            if target is not None and len(times) < asked.back:
-                times = _times_of(index, Query(agent=agent), asked.types, asked.back)
-        else:
-            times = _times_of(index, Query(target=clean_target(asked.target)), asked.types, 1)
-        try:
-            return finish_phrase(asked, times).ns
-        except NotFoundError as error:
-            by = f" by {agent}" if agent is not None and isinstance(asked, LastType) else ""
-            raise NotFoundError(f"time {phrase!r}: {error}{by}") from error
+        return find_moment(
+            self._stores, phrase, agent=agent, target=target, now=time.time_ns(), zone=local_zone()
+        )
 
     def sql(
         self, statement: str, params: "Sequence[Any]" = ()
@@ -328,7 +337,7 @@ class Log:
     def statistics(self, query: Query = Query()) -> "list[Statistic]":
         """Count events and add up durations, per primitive and type."""
         index = self._ready()
-        return [] if index is None else index.statistics(_cleaned(query))
+        return [] if index is None else index.statistics(clean_query(query))
 
     def follow(
         self, query: Query = Query(), *, from_end: bool = True, poll_s: float = 0.1
@@ -343,7 +352,7 @@ class Log:
 
         self._check_folder()
         check_newest_formats(self._reader)
-        query = _cleaned(query)
+        query = clean_query(query)
         first = next(iter(self._reader.segments()), None)
         start = Cursor(first.name, 0) if first is not None and not from_end else None
         for entry in self._reader.follow(start, poll_s=poll_s):
@@ -382,6 +391,8 @@ class Log:
                 self._index = None
             if "_reader" in self.__dict__:
                 self._reader.close()
+            if self.__dict__.get("_sources") is not None:
+                self.__dict__["_sources"].close()
 
     def __enter__(self) -> Self:
         return self
@@ -467,11 +478,13 @@ def open(  # noqa: A001 the public face calls it `whence.open`
     *,
     durability: settings.Durability | None = None,
     read_only: bool = False,
+    sources: Sequence[str] = (),
 ) -> Log:
     """Open the log at `path`, or the one that WHENCE_DIR, `whence.toml` or `./.whence` means.
 
     Nothing is made before the first event is recorded. `durability` is that of `emit` where it
-    says none: `os` survives a crash of the process, `disk` a power cut too.
+    says none: `os` survives a crash of the process, `disk` a power cut too. `sources` are stores of
+    other programs to ask besides those that `whence.toml` declares, as `kind:path`.
 
     Raises:
         ValueError: `whence.toml` is wrong, or `durability` is neither.
@@ -479,7 +492,9 @@ def open(  # noqa: A001 the public face calls it `whence.open`
     """
     if durability not in (None, "os", "disk"):
         raise ValueError(f"durability is {durability!r}, want 'os' or 'disk'")
-    log = Log(settings.find_folder(path), durability=durability, read_only=read_only)
+    log = Log(
+        settings.find_folder(path), durability=durability, read_only=read_only, sources=sources
+    )
     if os.path.exists(log.folder) and not os.path.isdir(log.folder):
         raise StoreError(f"{log.folder} is not a log but a file; a log is a folder")
     return log
@@ -532,26 +547,6 @@ def close() -> None:
 
 
 # -- from questions to what the rooms below want ----------------------------------------------------
-
-
-def _times_of(index: "Index", query: Query, types: Iterable[str], newest: int) -> list[int]:
-    """The times of the newest events of each of these types."""
-    query = _cleaned(query)
-    return [
-        row.time
-        for kind in types
-        for row in index.find(_narrowed(query, type=kind), newest_first=True, limit=newest)
-    ]
-
-
-def _cleaned(query: Query) -> Query:
-    return query if query.target is None else _narrowed(query, target=clean_target(query.target))
-
-
-def _narrowed(query: Query, **fields: Any) -> Query:
-    import msgspec
-
-    return msgspec.structs.replace(query, **fields)
 
 
 def local_zone() -> tzinfo:

@@ -58,6 +58,13 @@ def clean_target(text: str) -> str:
     return text[1:] if text.startswith("#") and len(text) > 1 else text
 
 
+def clean_query(query: Query) -> Query:
+    """The query with its target as targets are stored."""
+    if query.target is None:
+        return query
+    return msgspec.structs.replace(query, target=clean_target(query.target))
+
+
 def event_as_json(event: Event) -> dict[str, Any]:
     """Lay an event out for a program: the line's keys, the payload decoded. Keys are only added."""
     keys: dict[str, Any] = msgspec.to_builtins(msgspec.structs.replace(event, payload=NO_PAYLOAD))

@@ -70,6 +70,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redaction: RedactionSettings = RedactionSettings()
     privacy: PrivacySettings = PrivacySettings()
     others: dict[str, Any] = {}
+    file: Path | None = None
+    """Where all this stands: relative paths in it are meant from there."""
 
 
 def find_folder(
@@ -127,6 +129,7 @@ def read_file(file: Path) -> Settings:
             raise ValueError(f"{file}: unknown key `{name}`, want `dir` or a table")
     known: dict[str, Any] = {name: tables.pop(name) for name in _OURS if name in tables}
     try:
-        return msgspec.convert({**known, "others": tables}, Settings)
+        read = msgspec.convert({**known, "others": tables}, Settings)
     except msgspec.ValidationError as error:
         raise ValueError(f"{file}: {error}") from error
+    return msgspec.structs.replace(read, file=file)

@@ -105,9 +105,9 @@ def test_names_are_those_of_the_events(source: Source) -> None:
 
     for kind in ("agent", "target"):
         names = {getattr(event, kind) for event in events} - {None}
-        assert set(source.names(kind)) == names  # type: ignore[arg-type]
-        assert all(source.has_name(kind, name) for name in names)  # type: ignore[arg-type]
-        assert not source.has_name(kind, "nothing-has-this-name")  # type: ignore[arg-type]
+        assert set(source.names(kind)) == names
+        assert all(source.has_name(kind, name) for name in names)
+        assert not source.has_name(kind, "nothing-has-this-name")
 
 
 def test_causes_and_effects_are_two_ends_of_the_same_tie(source: Source) -> None:

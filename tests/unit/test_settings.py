@@ -169,11 +169,14 @@ def test_a_file_says_all_there_is_to_say(tmp_path: Path) -> None:
             )
         ),
         others={"tracing": {"mirror": True}, "sources": [{"kind": "nats"}]},
+        file=file,
     )
 
 
 def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
-    assert read_file(write(tmp_path, "")) == Settings()
+    file = write(tmp_path, "")
+
+    assert read_file(file) == Settings(file=file)
 
 
 @pytest.mark.parametrize(

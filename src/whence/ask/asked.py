@@ -1,6 +1,7 @@
 """The sources of one question, asked together: each may fail alone, and is then named with its reason."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import TypeVar
 
 from whence.ask.merge import merge_by_time
@@ -55,68 +56,68 @@ class Sources:
 
     def has_name(self, kind: NameKind, name: str) -> bool:
         """Whether any source knows that target or agent."""
-        return any(self._ask(source, lambda s: s.has_name(kind, name), False) for source in self)
+        return any(self._try(source, partial(source.has_name, kind, name)) for source in self)
 
     def names(self, kind: NameKind) -> Iterator[str]:
         """The targets or agents that the sources know."""
         for source in self:
-            yield from self._ask(source, lambda s: list(s.names(kind)), [])
+            try:
+                yield from source.names(kind)
+            except _REFUSALS as error:
+                self._fail(source, error)
 
     def with_id(self, text: str) -> list[SourceEvent]:
         """The events of that id, one of each source at most."""
-        found = (self._ask(source, lambda s: s.event(text), None) for source in self)
+        found = (self._try(source, partial(source.event, text)) for source in self)
         return [event for event in found if event is not None]
 
     def matching(self, part: str, limit: int) -> list[SourceEvent]:
         """Events whose id begins or ends like that."""
         found: list[SourceEvent] = []
         for source in self:
-            found += self._ask(source, lambda s: s.matching(part, limit), [])
+            found += self._try(source, partial(source.matching, part, limit)) or []
         return found[:limit]
 
-    def story_targets(self, target: str) -> list[str]:
-        """A target and all whose stories are part of its own, itself first."""
-        found = [target]
-        met = {target}
-        for each in found:
-            for source in self:
-                for below in self._ask(source, lambda s, each=each: s.below(each), []):
-                    if below not in met and len(found) < TARGETS_MAX:
-                        met.add(below)
-                        found.append(below)
-        return found
+    def below(self, target: str) -> list[str]:
+        """The targets whose stories are part of that of `target`."""
+        return [
+            name
+            for source in self
+            for name in self._try(source, partial(source.below, target)) or []
+        ]
 
     def causes(self, event: SourceEvent) -> list[Tie]:
         """What the event's own source relates it to as its causes."""
-        return self._ask(self._by_name[event.source], lambda s: s.causes(event), [])
+        source = self._by_name[event.source]
+        return self._try(source, partial(source.causes, event)) or []
 
     def effects(self, event: SourceEvent) -> list[Tie]:
-        """What the event's own source relates to it as its effects."""
-        return self._ask(self._by_name[event.source], lambda s: s.effects(event), [])
+        """What the event's own source relates it to as its effects."""
+        source = self._by_name[event.source]
+        return self._try(source, partial(source.effects, event)) or []
 
     def parents(self, event: SourceEvent) -> list[SourceEvent]:
         """The events that this one names as its causes, as far as its source has them."""
         source = self._by_name[event.source]
-        named = (event.parent, *event.links)
-        found = [self._ask(source, lambda s, id=id: s.event(id), None) for id in named if id]
+        named = filter(None, (event.parent, *event.links))
+        found = [self._try(source, partial(source.event, event_id)) for event_id in named]
         return [cause for cause in found if cause is not None]
 
     def children(self, event: SourceEvent) -> list[SourceEvent]:
         """The events of the same source that name this one as their parent."""
-        source = self._by_name[event.source]
-        return self._ask(source, lambda s: list(s.events(Query(parent=event.id))), [])
+        return list(self._guarded(self._by_name[event.source], Query(parent=event.id), False))
 
     def close(self) -> None:
         """Give everything back that the sources opened."""
         for source in self:
             source.close()
 
-    def _ask(self, source: Source, ask: Callable[[Source], _Answer], nothing: _Answer) -> _Answer:
+    def _try(self, source: Source, ask: Callable[[], _Answer]) -> _Answer | None:
         try:
-            return ask(source)
+            return ask()
         except _REFUSALS as error:
             self._fail(source, error)
-            return nothing
+            return None
 
     def _fail(self, source: Source, error: Exception) -> None:
         self.failed.add(source.name)

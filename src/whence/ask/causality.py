@@ -1,42 +1,27 @@
 """Causality: what led to something and what came of it, as a tree from the first causes down.
 
-Causes are explicit: an event's parent, and the further causes that it links to. The tree holds the
+Causes are explicit: an event's parent, and the further causes that it links to; what a source implies
+without saying so hangs dotted, with its reason. The tree holds the
 paths from the first causes to what was asked for, and below that all its effects; what else came of
 a cause on the way is another story. An event that is reached twice is told once and named
 again where it comes up later; so circles end. A cause that no line holds is said at its effect.
-
-As in seed 004's example, a task's creation and the claim that it caused are one node:
-`ops task-sub1 (claimed by haiku-1)`.
-
-`find_roots`, `fold_claims`, `walk` and `assemble` are pure; none of them recurses, so a chain of causes may
-be as long as it likes.
 """
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import msgspec
 
+from whence.ask.paths import Visit, assemble, find_roots, fold_claims, tie, walk
 from whence.ask.phrases import claimed_label, node_label
-from whence.ask.reading import Note, read_events
+from whence.ask.reading import read_events
 from whence.ask.references import Subject
+from whence.ask.stores import Stores
 from whence.ask.timeline import subject_as_json
+from whence.ask.web import Web, gather
 from whence.event import Event
 from whence.index import Index, Row
-from whence.journal.reader import Reader
-from whence.query import Query, event_as_json
-
-EVENTS_MAX = 10_000
-"""The most effects in one tree; of more, the nearest."""
-
-STARTS_MAX = 1_000
-"""The most events of one target, agent or trace that a tree starts from: the newest."""
-
-SEEN, CYCLE = "seen above", "cycle"
-
-Effects = dict[int, list[int]]
-"""By event: what it caused, in the order of the tree."""
+from whence.query import event_as_json
 
 
 class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
@@ -44,13 +29,15 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     `event` is None where its line cannot be read. `also` are events told in the same node. `note` is
     empty, `seen above`, `cycle`, or says which parent and links are missing, as `missing` does by id.
-    `more` counts direct effects that the limits left out. `is_asked` marks what the question was about.
+    `more` counts direct effects that the limits left out. `reason` says why it hangs where it does if
+    nothing recorded says so: the column or sign of a source. `is_asked` marks what the question was about.
     """
 
     id: str
     event: Event | None
     text: str
     note: str = ""
+    reason: str = ""
     missing: tuple[str, ...] = ()
     also: tuple[Event, ...] = ()
     more: int = 0
@@ -99,6 +86,7 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
                     "more": node.more,
                     "is_asked": node.is_asked,
                     "missing": [*node.missing],
+                    "reason": node.reason or None,
                 }
             )
             path.append(len(listed) - 1)
@@ -109,67 +97,63 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
         }
 
 
-class Visit(NamedTuple):
-    """One step of a walk through the graph: an event at its place in the tree."""
-
-    seq: int
-    depth: int
-    note: str
-    more: int
-
-
 def make_causality(
-    index: Index,
-    reader: Reader,
+    stores: Stores,
     subject: Subject,
     *,
     depth: int | None,
     width: int | None,
-    note: Note,
+    is_wide: bool = False,
 ) -> Causality:
     """Build the tree of causes and effects of `subject`.
 
     `depth` is how many levels of effects are told below the first causes, `width` how many effects of
-    one event.
+    one event. With `is_wide` it also has what else came of the causes on the way.
     """
-    starts = _find_starts(index, subject)
-    effects_of_starts = index.descendants([row.seq for row in starts], EVENTS_MAX)
-    rows = _climb(index, starts)
-    asked = {row.seq for row in starts}
-    rows.update((row.seq, row) for row in effects_of_starts)
-    effects = _tie(rows, index.links(rows))
-    also = fold_claims(rows, effects)
-    missing_parent = index.missing_parent(rows)
-    known = {row.id for row in rows.values()}
-    roots = find_roots(rows, effects, also)
+    web = gather(stores, subject, is_wide=is_wide)
+    effects = tie(web.rows, {*web.solid, *web.dotted})
+    also = fold_claims(web.rows, effects)
+    roots = find_roots(web.rows, effects, also)
     visits = walk(roots, effects, depth=depth, width=width)
-    shown = {visit.seq: rows[visit.seq] for visit in visits}
-    told = {also[seq]: rows[also[seq]] for seq in shown if seq in also}
-    events = {
-        row.seq: event for row, event in read_events(reader, {**shown, **told}.values(), note)
-    }
+    shown = {seq for visit in visits for seq in (visit.seq, also.get(visit.seq)) if seq is not None}
+    events = _read(stores, web, shown)
+    missing = _find_missing(stores.index, web, events)
 
     def make(visit: Visit, children: tuple[Node, ...]) -> Node:
-        seq = visit.seq
-        event, claim = events.get(seq), events.get(also.get(seq, -1))
-        missing: dict[str, str] = {}
-        if not visit.note:
-            if seq in missing_parent:
-                missing[missing_parent[seq]] = "parent"
-            for link in _missing_links(index, known, event, claim):
-                missing.setdefault(link, "link")
+        row, claim = web.rows[visit.seq], events.get(also.get(visit.seq, 0))
+        event = events.get(visit.seq)
+        lost = {} if visit.note else {**missing.get(visit.seq, {})}
+        if not visit.note and visit.seq in also:
+            lost.update(missing.get(also[visit.seq], {}))
         return Node(
-            id=rows[seq].id, event=event, text=_text(rows[seq], event, claim),
-            note=visit.note or ", ".join(f"missing {what} {id}" for id, what in missing.items()),
-            missing=tuple(missing), also=(claim,) if claim is not None else (), more=visit.more,
-            is_asked=seq in asked or also.get(seq) in asked, children=children,
+            id=row.id, event=event, text=_text(row, event, claim),
+            note=visit.note or ", ".join(f"missing {what} {id}" for id, what in lost.items()),
+            reason=_reason(web, also, visit), missing=tuple(lost),
+            also=(claim,) if claim is not None else (), more=visit.more,
+            is_asked=not web.asked.isdisjoint((visit.seq, also.get(visit.seq, visit.seq))),
+            children=children,
         )  # fmt: skip
 
-    return Causality(
-        subject=subject,
-        roots=assemble(visits, make),
-        is_complete=len(starts) < STARTS_MAX and len(effects_of_starts) < EVENTS_MAX,
-    )
+    return Causality(subject=subject, roots=assemble(visits, make), is_complete=web.is_complete)
+
+
+def _read(stores: Stores, web: Web, shown: set[int]) -> dict[int, Event]:
+    """The events of these numbers, as far as they can be read."""
+    events: dict[int, Event] = {seq: web.told[seq] for seq in shown if seq in web.told}
+    rows = [web.rows[seq] for seq in shown if seq not in web.told]
+    events.update((row.seq, event) for row, event in read_events(stores.reader, rows, stores.note))
+    return events
+
+
+def _reason(web: Web, also: Mapping[int, int], visit: Visit) -> str:
+    """Why an event hangs where it does, if only a source implies it."""
+    if visit.cause is None:
+        return ""
+    ends = [(cause, effect) for cause in (visit.cause, also.get(visit.cause)) if cause is not None
+            for effect in (visit.seq, also.get(visit.seq)) if effect is not None]  # fmt: skip
+    if any(end in web.solid for end in ends):
+        return ""
+    return next((web.dotted[end] for end in ends if end in web.dotted), "")
 
 
 def _text(row: Row, event: Event | None, claim: Event | None) -> str:
@@ -178,171 +162,22 @@ def _text(row: Row, event: Event | None, claim: Event | None) -> str:
     return node_label(event) if claim is None else claimed_label(event, claim)
 
 
-def _missing_links(index: Index, known: Collection[str], *told: Event | None) -> list[str]:
-    """The links of these events that no line holds; those to `known` ones need no look."""
-    links = dict.fromkeys(link for event in told if event is not None for link in event.links)
-    return [link for link in links if link not in known and index.by_id(link) is None]
-
-
-def _find_starts(index: Index, subject: Subject) -> list[Row]:
-    """The events that the question is about, by time."""
-    if subject.event is not None:
-        return [subject.event]
-    queries = {
-        "target": [Query(target=subject.name, own=True)],
-        "agent": [Query(agent=subject.name, own=True)],
-        "both": [Query(target=subject.name, own=True), Query(agent=subject.name, own=True)],
-        "trace": [Query(trace=subject.name, own=True)],
-    }[subject.kind]
-    found = {
-        row.seq: row
-        for query in queries
-        for row in index.find(query, newest_first=True, limit=STARTS_MAX)
+def _find_missing(
+    index: Index | None, web: Web, events: Mapping[int, Event]
+) -> dict[int, dict[str, str]]:
+    """By event: the causes it names that are nowhere, each with what it is named as."""
+    missing = {
+        seq: dict.fromkeys(lost, "parent") for seq, lost in web.missing.items() if seq in events
     }
-    return sorted(found.values(), key=_when)
-
-
-def _climb(index: Index, starts: Iterable[Row]) -> dict[int, Row]:
-    """The starts and all that led to them, through parents and links."""
-    known: dict[int, Row] = {}
-    waiting = deque(starts)
-    while waiting:
-        row = waiting.popleft()
-        if row.seq in known:
+    if index is None:
+        return missing
+    known = {row.id for row in web.rows.values()}
+    for seq, parent in index.missing_parent(web.live()).items():
+        missing.setdefault(seq, {})[parent] = "parent"
+    for seq, event in events.items():
+        if seq < 0:
             continue
-        known[row.seq] = row
-        chain = [row]
-        if row.parent is not None and row.parent not in known:
-            chain += index.ancestors(row.seq)
-            known.update((above.seq, above) for above in chain)
-        among = {above.seq for above in chain}
-        linked = {cause for cause, effect in index.links(among) if effect in among}
-        waiting.extend(index.rows(linked - known.keys()))
-    return known
-
-
-def _tie(rows: Mapping[int, Row], links: Iterable[tuple[int, int]]) -> Effects:
-    """Tie these events together by parents and links, effects in order of time."""
-    pairs = {(row.parent, row.seq) for row in rows.values() if row.parent in rows}
-    pairs.update((cause, effect) for cause, effect in links if cause in rows and effect in rows)
-    effects: Effects = {}
-    for cause, effect in sorted(pairs, key=lambda pair: _when(rows[pair[1]])):
-        if cause is not None:
-            effects.setdefault(cause, []).append(effect)
-    return effects
-
-
-def _when(row: Row) -> tuple[int, int]:
-    return row.time, row.seq
-
-
-# -- pure: from a graph to a tree ----------------------------------------------------------------
-
-
-def fold_claims(rows: Mapping[int, Row], effects: Effects) -> dict[int, int]:
-    """Fold the first claim of a task into its creation, where that caused it: creation → claim.
-
-    The claim's effects become the creation's. Changes `effects`.
-    """
-    also: dict[int, int] = {}
-    for seq, row in rows.items():
-        if row.type != "create_task" or row.target is None:
-            continue
-        below = effects.get(seq, [])
-        claim = next((at for at in below if _is_claim_of(rows[at], row)), None)
-        if claim is None:
-            continue
-        also[seq] = claim
-        below.remove(claim)
-        merged = {*below, *effects.pop(claim, [])} - {seq}
-        effects[seq] = sorted(merged, key=lambda at: _when(rows[at]))
-    if also:
-        creation_of = {claim: seq for seq, claim in also.items()}
-        for cause, below in effects.items():
-            named = dict.fromkeys(creation_of.get(at, at) for at in below)
-            effects[cause] = [at for at in named if at != cause or at in below]
-    return also
-
-
-def _is_claim_of(claim: Row, create: Row) -> bool:
-    return (
-        claim.type == "claim_task"
-        and claim.target == create.target
-        and claim.parent == create.seq
-        and claim.primitive == create.primitive
-    )
-
-
-def find_roots(
-    rows: Mapping[int, Row], effects: Mapping[int, Sequence[int]], folded: Mapping[int, int]
-) -> list[int]:
-    """The events that nothing here caused, by time; of a circle that nothing leads to, its oldest."""
-    inside = set(folded.values())
-    caused = {effect for cause, below in effects.items() for effect in below if effect != cause}
-    ordered = sorted((row for row in rows.values() if row.seq not in inside), key=_when)
-    roots = [row.seq for row in ordered if row.seq not in caused]
-    reached = _reach(roots, effects, set())
-    for row in ordered:
-        if row.seq not in reached:
-            roots.append(row.seq)
-            _reach([row.seq], effects, reached)
-    return sorted(roots, key=lambda seq: _when(rows[seq]))
-
-
-def _reach(roots: list[int], effects: Mapping[int, Sequence[int]], reached: set[int]) -> set[int]:
-    """Add to `reached` all that comes of these roots."""
-    waiting = [*roots]
-    while waiting:
-        seq = waiting.pop()
-        if seq not in reached:
-            reached.add(seq)
-            waiting.extend(effects.get(seq, ()))
-    return reached
-
-
-def walk(
-    roots: Sequence[int],
-    effects: Mapping[int, Sequence[int]],
-    *,
-    depth: int | None = None,
-    width: int | None = None,
-) -> list[Visit]:
-    """Go through the graph in the order of reading, entering each event once.
-
-    Roots have depth 0 and are all visited. At `depth` effects are only counted, and of each event at
-    most `width` are visited.
-    """
-    visits: list[Visit] = []
-    met: set[int] = set()
-    path: dict[int, None] = {}
-    stack = [(seq, 0) for seq in reversed(roots)]
-    while stack:
-        seq, level = stack.pop()
-        while len(path) > level:
-            path.popitem()
-        if seq in met:
-            visits.append(Visit(seq, level, CYCLE if seq in path else SEEN, 0))
-            continue
-        met.add(seq)
-        below = effects.get(seq, ())
-        kept = below if width is None else below[:width]
-        if depth is not None and level >= depth:
-            kept = ()
-        visits.append(Visit(seq, level, "", len(below) - len(kept)))
-        path[seq] = None
-        stack.extend((child, level + 1) for child in reversed(kept))
-    return visits
-
-
-def assemble(
-    visits: Sequence[Visit], make: Callable[[Visit, tuple[Node, ...]], Node]
-) -> tuple[Node, ...]:
-    """Make a tree of nodes from a walk: the deepest first, so that each gets its children whole."""
-    levels: list[list[Node]] = [[]]
-    for visit in reversed(visits):
-        while len(levels) <= visit.depth + 1:
-            levels.append([])
-        children = tuple(reversed(levels[visit.depth + 1]))
-        levels[visit.depth + 1] = []
-        levels[visit.depth].append(make(visit, children))
-    return tuple(reversed(levels[0]))
+        for link in dict.fromkeys(event.links):
+            if link not in known and index.by_id(link) is None:
+                missing.setdefault(seq, {}).setdefault(link, "link")
+    return missing

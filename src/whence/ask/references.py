@@ -7,7 +7,7 @@ candidates, and what is unknown with names that look like it; nothing is guessed
 import heapq
 from collections.abc import Iterable
 from itertools import islice
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -16,6 +16,9 @@ from whence.errors import NotFoundError
 from whence.event import ID_BYTES_MAX, OWN, format_time
 from whence.index import Index, Row
 from whence.query import Query, clean_target
+
+if TYPE_CHECKING:
+    from whence.sources.source import SourceEvent
 
 LAST = "@last"
 
@@ -36,12 +39,14 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What a question is about: an event, or whatever bears a name.
 
     `both` is a name that is a target and an agent. `name` is the whole id where it is an event or a
-    trace, and empty where the question is about everything.
+    trace, and empty where the question is about everything. An event of the journal is in `event`,
+    one that a source tells in `told`.
     """
 
     kind: Kind
     name: str
     event: Row | None = None
+    told: "SourceEvent | None" = None
     is_channel: bool = False
 
 
@@ -120,6 +125,7 @@ def _by_id(index: Index, text: str) -> Subject | None:
             raise NotFoundError(
                 f"{shorten(text, 80)!r} is ambiguous: the ids of {several} events {part} like that",
                 map(describe_row, rows[:_CANDIDATES_MAX]),
+                is_ambiguous=True,
             )
     return None
 

@@ -40,15 +40,15 @@ class TimelineRow(NamedTuple):
 
 
 class Rows:
-    """The rows of a timeline: read from the journal as one iterates over them, as often as one does.
+    """The rows of a timeline: read as one iterates over them, as often as one does.
 
-    False if there are none.
+    `find` finds what there is to tell, `tell` reads it and puts it in words. False if there are none.
     """
 
     def __init__(
         self,
-        find: Callable[[], Iterable[Place]] = tuple,
-        tell: Callable[[Iterable[Place]], Iterator[TimelineRow]] = lambda _: iter(()),
+        find: Callable[[], Iterable[Any]] = tuple,
+        tell: Callable[[Iterable[Any]], Iterator[TimelineRow]] = iter,
     ) -> None:
         self._find = find
         self._tell = tell
@@ -114,7 +114,7 @@ def make_timeline(
 
     With `newest` these are the last ones, else the first; they come oldest first either way.
     """
-    view, title, retries = _view_of(subject), "", set[int]()
+    view, title, retries = view_of(subject), "", set[int]()
     direct = _direct_query(subject, query)
     places: Callable[[], Iterable[Place]]
     if direct is None:
@@ -156,7 +156,8 @@ def _fixed(places: list[Place]) -> Callable[[], Iterable[Place]]:
     return lambda: places
 
 
-def _view_of(subject: Subject | None) -> View:
+def view_of(subject: Subject | None) -> View:
+    """Where the reader of a timeline stands."""
     if subject is None or subject.event is not None:
         return View()
     if subject.kind == "agent":

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 VERBS = {
     "Ask": {
         "show": "What happened to a task, agent, channel or event",
+        "why": "What led to something, and what else that led to",
         "tail": "The newest events, and what comes next",
         "find": "Events that contain a text or a pattern",
         "sql": "Any question, as SQL",
+        "sources": "Other programs' stores that are asked too",
     },
     "Keep": {
         "export": "Events as JSON lines",

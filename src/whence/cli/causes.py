@@ -29,12 +29,18 @@ class _More(msgspec.Struct, frozen=True, eq=False):
 
 
 def show_causes(
-    where: Where, reference: str, *, depth: int | None, width: int | None, output: str
+    where: Where,
+    reference: str,
+    *,
+    depth: int | None,
+    width: int | None,
+    output: str,
+    is_wide: bool = False,
 ) -> None:
-    """Answer `--causality`: what led to `reference` and what came of it."""
+    """Answer `--causality` and, if `is_wide`, `why`: what led to `reference` and what came of it."""
     with where.look() as log:
         try:
-            causality = log.causality(reference, depth=depth, width=width)
+            causality = log.causality(reference, depth=depth, width=width, is_wide=is_wide)
         except NotFoundError:
             # It may be in what could not be read.
             where.remark(log)
@@ -88,7 +94,7 @@ def _draw_tree(causality: Causality, screen: Screen) -> Iterator[str]:
 
     tops: tuple[Node | _More, ...] = causality.roots
     yield from tree(
-        tops, children, label, branches=CAUSES, max_width=screen.width,
+        tops, children, label, branches=CAUSES, is_dotted=_is_dotted, max_width=screen.width,
         ascii=screen.ascii, paint=lambda node, text: screen.paint(text, _role(node)),
     )  # fmt: skip
 
@@ -101,8 +107,15 @@ def _role(node: Node | _More) -> Role | None:
     return failure_role(node.event.status) if node.event else None
 
 
+def _is_dotted(node: Node | _More) -> bool:
+    return isinstance(node, Node) and bool(node.reason)
+
+
 def _label(node: Node) -> str:
-    return f"{node.text} ({node.note})" if node.note else node.text
+    """What an event says, why it hangs here if nobody recorded that, and what is the matter with it."""
+    remarks = [f"by {node.reason}"] if node.reason else []
+    remarks += [node.note] if node.note else []
+    return " ".join([node.text, *(f"({remark})" for remark in remarks)])
 
 
 def _items(causality: Causality) -> Iterator[str]:
@@ -119,6 +132,7 @@ def _items(causality: Causality) -> Iterator[str]:
             "more": node.more,
             "is_asked": node.is_asked,
             "missing": node.missing,
+            "reason": node.reason or None,
         }
         yield format_event(node.event, **more) if node.event else dump({"id": node.id, **more})
         path.append(place)
@@ -127,8 +141,8 @@ def _items(causality: Causality) -> Iterator[str]:
 def _first_told(causality: Causality) -> Iterator[Node]:
     met: set[str] = set()
     for _, node in causality.nodes():
-        if node.id not in met:
-            met.add(node.id)
+        if _key(node) not in met:
+            met.add(_key(node))
             yield node
 
 
@@ -140,18 +154,27 @@ def _graph(causality: Causality) -> Graph:
     places: dict[str, int] = {}
     labels: list[str] = []
     edges: list[tuple[int, int]] = []
+    dotted: dict[tuple[int, int], str] = {}
     path: list[int] = []
     for depth, node in causality.nodes():
         del path[depth:]
-        place = places.setdefault(node.id, len(places))
+        place = places.setdefault(_key(node), len(places))
         if place == len(labels):
             labels.append(node.text)
         if path:
             edges.append((path[-1], place))
+            if node.reason:
+                dotted[path[-1], place] = node.reason
         path.append(place)
         for lost in node.missing:
             cause = places.setdefault(lost, len(places))
             if cause == len(labels):
                 labels.append(f"missing {lost}")
             edges.append((cause, place))
-    return Graph(labels=labels, edges=edges)
+    return Graph(labels=labels, edges=edges, dotted=dotted)
+
+
+def _key(node: Node) -> str:
+    """What tells events apart, also those of two sources with the same id."""
+    source = getattr(node.event, "source", None)
+    return node.id if source is None else f"{source}\0{node.id}"

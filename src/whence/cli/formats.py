@@ -90,10 +90,11 @@ def markdown_list(title: str, items: Iterable[tuple[int, str]]) -> Iterator[str]
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """What led to what: labels, and pairs of their places, cause first."""
+    """What led to what: labels, and pairs of their places, cause first; `dotted` ones have a reason."""
 
     labels: Sequence[str]
     edges: Sequence[tuple[int, int]]
+    dotted: Mapping[tuple[int, int], str] = {}
 
 
 def mermaid_flowchart(graph: Graph) -> Iterator[str]:
@@ -101,8 +102,10 @@ def mermaid_flowchart(graph: Graph) -> Iterator[str]:
     yield "flowchart TD"
     for place, label in enumerate(graph.labels):
         yield f'    n{place}["{_mermaid(label)}"]'
-    for cause, effect in graph.edges:
-        yield f"    n{cause} --> n{effect}"
+    for edge in graph.edges:
+        reason = graph.dotted.get(edge)
+        arrow = f'-. "{_mermaid(reason)}" .->' if reason else "-->"
+        yield f"    n{edge[0]} {arrow} n{edge[1]}"
 
 
 def mermaid_sequence(rows: Sequence[TimelineRow]) -> Iterator[str]:
@@ -126,8 +129,10 @@ def dot_digraph(title: str, graph: Graph) -> Iterator[str]:
     yield "    node [shape=box];"
     for place, label in enumerate(graph.labels):
         yield f"    n{place} [label={_dot(fit(printable(label), _LABEL_CELLS))}];"
-    for cause, effect in graph.edges:
-        yield f"    n{cause} -> n{effect};"
+    for edge in graph.edges:
+        reason = graph.dotted.get(edge)
+        look = f" [style=dotted, label={_dot(reason)}]" if reason else ""
+        yield f"    n{edge[0]} -> n{edge[1]}{look};"
     yield "}"
 
 

@@ -51,10 +51,15 @@ WAYS_TO_RECORD = (
 
 
 class Where(msgspec.Struct, frozen=True, kw_only=True):
-    """Which log is meant, and the screen its answer goes to."""
+    """Which log is meant, which sources besides, and the screen its answer goes to.
+
+    If `strict`, a source that could not answer makes the exit code 1.
+    """
 
     dir: str | None
     screen: Screen
+    sources: tuple[str, ...] = ()
+    strict: bool = False
 
     def folder(self) -> Path:
         """The folder of the log: `-C` takes it, or the folder of the project around it."""
@@ -67,10 +72,10 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
                 return inner
         return folder
 
-    def has_journal(self) -> bool:
-        """Whether anything is recorded there; raises if the folder is something else than a log."""
+    def has_answers(self) -> bool:
+        """Whether there is a journal or a source; raises if the folder is something else than a log."""
         with self.open() as log:
-            if log.exists():
+            if log.exists() or log.sources:
                 return True
             log.catch_up()
         return False
@@ -79,7 +84,7 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         """Open the log for questions, whether or not anything is recorded in it."""
         from whence.log import Log
 
-        return Log(self.folder(), read_only=True)
+        return Log(self.folder(), read_only=True, sources=self.sources)
 
     def open_journal(self) -> "Log":
         """Open a log in which something is recorded; StoreError says what would make one."""
@@ -92,8 +97,11 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         return log
 
     def look(self) -> "Log":
-        """Open a log in which something is recorded, and bring its index up to date."""
-        log = self.open_journal()
+        """Open a log that has a journal or sources, and bring its index up to date."""
+        log = self.open()
+        if not (log.exists() or log.sources):
+            log.close()
+            log = self.open_journal()
         try:
             log.catch_up(progress_bar("indexing", self.screen))
         except BaseException:
@@ -118,6 +126,10 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
             self.screen.warn(warning)
         if len(warnings) > _WARNINGS_MAX:
             self.screen.warn(f"{len(warnings) - _WARNINGS_MAX:,} more; whence doctor lists them")
+        if self.strict and log.failed_sources:
+            from whence.cli.failures import FAILED
+
+            raise click.exceptions.Exit(FAILED)
 
 
 def shorten(path: Path) -> str:

@@ -44,7 +44,8 @@ class Layout:
         before = f"{moment} | {primitive} | "
         drawn = f"{screen.paint(moment, 'time')} | {screen.paint(primitive, 'primitive')} | "
         role = failure_role(event.status)
-        for number, words in enumerate(self._wrap(screen.text(text), width(before))):
+        whole = screen.text(text + _origin(event))
+        for number, words in enumerate(self._wrap(whole, width(before))):
             yield (drawn if number == 0 else " " * width(before)) + screen.paint(words, role)
 
     def _wrap(self, text: str, indent: int) -> Iterator[str]:
@@ -61,3 +62,13 @@ class Layout:
             else:
                 line = f"{line} {word}" if line else word
         yield line
+
+
+def _origin(event: Event) -> str:
+    """Where an event of a source comes from, and what of it is not as the store recorded it."""
+    source = getattr(event, "source", None)
+    if source is None:
+        return ""
+    inferred, remark = getattr(event, "inferred", ()), getattr(event, "remark", None)
+    remarks = [f"{', '.join(inferred)} inferred"] if inferred else []
+    return f"  [{'; '.join([source, *remarks, *([remark] if remark else [])])}]"

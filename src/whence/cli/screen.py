@@ -18,7 +18,7 @@ from whence.draw.styles import Role, Style, status_role
 
 _NS_PER_S = 1_000_000_000
 _PROGRESS_AFTER_S = 1.0
-_DRAWN = "…│└├─>µ→↳"
+_DRAWN = "…│└├─┄>µ→↳"
 
 Color = str
 """One of `auto`, `always`, `never`."""

@@ -13,6 +13,7 @@ from whence.cli.options import (
     shorten,
     verb,
 )
+from whence.cli.sourced import sources
 from whence.cli.timelines import FORMATS
 from whence.errors import NotFoundError
 
@@ -28,9 +29,11 @@ LIVE_FORMATS = ("short", "json", "jsonl")
     "whence --status error -n 20 -r                    the newest failures, newest first",
     "whence --causality task-abc123                    causes and effects, as a tree",
     "whence task-abc123 -o mermaid                     a diagram for a document",
+    "whence --agent zealot-1 --source space-os:.space  from a swarm's own databases too",
     short_help="What happened to a task, agent, channel or event.",
 )
 @filters
+@sources
 @click.option(
     "--causality",
     metavar="REF",
@@ -112,7 +115,7 @@ def _show_timeline(
 
 def _show_newest(where: Where, output: str, reverse: bool) -> None:
     """Show the newest events, or how to record some where there is no journal yet."""
-    if not where.has_journal() and output == "short":
+    if not where.has_answers() and output == "short":
         where.screen.show(
             [
                 f"Nothing is recorded here yet ({shorten(where.folder())}). To begin:",

@@ -28,21 +28,26 @@ _LABEL_CELLS = 24
 
 
 class Branches(msgspec.Struct, frozen=True, kw_only=True):
-    """The strokes of a tree; `bar` and `blank` are one level of indentation, equally wide."""
+    """The strokes of a tree; `bar` and `blank` are one level of indentation, equally wide.
+
+    The dotted ones stand for a tie that is implied.
+    """
 
     tee: str
     elbow: str
     bar: str = "│   "
     blank: str = "    "
+    tee_dotted: str = ""
+    elbow_dotted: str = ""
 
 
-CAUSES = Branches(tee="├─> ", elbow="└─> ")
+CAUSES = Branches(tee="├─> ", elbow="└─> ", tee_dotted="├┄> ", elbow_dotted="└┄> ")
 """Arrows, for what led to what."""
 
 SPANS = Branches(tee="├─", elbow="└─")
 """Strokes that touch the label, for what ran inside what."""
 
-_ASCII_STROKES = str.maketrans({"│": "|", "├": "|", "└": "`", "─": "-"})
+_ASCII_STROKES = str.maketrans({"│": "|", "├": "|", "└": "`", "─": "-", "┄": "."})
 
 
 class _Folded(msgspec.Struct, frozen=True):
@@ -57,6 +62,7 @@ def tree(
     label: Callable[[Node], str],
     *,
     branches: Branches = CAUSES,
+    is_dotted: Callable[[Node], bool] = lambda _: False,
     max_depth: int | None = None,
     max_children: int | None = None,
     max_width: int | None = None,
@@ -79,7 +85,8 @@ def tree(
             levels.pop()
             continue
         item = levels[-1].pop()
-        strokes = _strokes(levels, branches, max_width)
+        dotted = not isinstance(item, _Folded) and is_dotted(item)
+        strokes = _strokes(levels, branches, max_width, dotted=dotted)
         if ascii:
             strokes = printable(strokes.translate(_ASCII_STROKES), ascii=True)
         if isinstance(item, _Folded):
@@ -124,7 +131,9 @@ def _count(
     return len(counted) - size
 
 
-def _strokes(levels: list[list[Node | _Folded]], branches: Branches, max_width: int | None) -> str:
+def _strokes(
+    levels: list[list[Node | _Folded]], branches: Branches, max_width: int | None, *, dotted: bool
+) -> str:
     """Draw what stands left of a label; a level goes on while something is left to draw there."""
     depth = len(levels) - 1
     if depth == 0:
@@ -137,7 +146,10 @@ def _strokes(levels: list[list[Node | _Folded]], branches: Branches, max_width: 
     folded = 0 if depth <= room else depth - room + (room > 1)
     bars = (branches.bar if level else branches.blank for level in levels[folded + 1 : -1])
     fold = f"…{folded:,} " if folded else ""
-    return _MARGIN + fold + "".join(bars) + (branches.tee if levels[-1] else branches.elbow)
+    tee, elbow = branches.tee, branches.elbow
+    if dotted:
+        tee, elbow = branches.tee_dotted or tee, branches.elbow_dotted or elbow
+    return _MARGIN + fold + "".join(bars) + (tee if levels[-1] else elbow)
 
 
 def _line(

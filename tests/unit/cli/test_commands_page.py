@@ -60,8 +60,9 @@ def test_the_page_lists_the_flags_that_help_lists_and_no_others(name: str) -> No
     section = _section(f"`whence {name}`")
     options = [param for param in _command(name).params if isinstance(param, click.Option)]
     said = section + _section("Every verb")
-    if "(#filters)" in section:
-        said += _section("Filters")
+    for title in ("Filters", "Sources"):
+        if f"(#{title.lower()})" in section:
+            said += _section(title)
 
     for option in options:
         for flag in option.opts:

@@ -7,17 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whence.ask.causality import (
-    CYCLE,
-    SEEN,
-    Causality,
-    Node,
-    Visit,
-    assemble,
-    find_roots,
-    fold_claims,
-    walk,
-)
+from whence.ask.causality import Causality, Node
+from whence.ask.paths import CYCLE, SEEN, Visit, assemble, find_roots, fold_claims, walk
 from whence.ask.references import Subject
 from whence.event import Event
 from whence.index import Row

@@ -1,0 +1,166 @@
+"""What a reference means where sources are asked besides the journal.
+
+The rules are those of `references`: exact names first, then ids, then parts of ids; what is ambiguous
+is refused with its candidates, each with where it stands.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from typing import Literal
+
+from whence.ask.asked import Sources
+from whence.ask.phrases import shorten
+from whence.ask.references import (
+    LAST,
+    PART_MIN,
+    Subject,
+    describe_row,
+    find_near,
+    resolve,
+    resolve_name,
+)
+from whence.errors import NotFoundError
+from whence.event import ID_BYTES_MAX
+from whence.index import Index
+from whence.query import Query, clean_target
+from whence.sources.source import SourceEvent
+
+_MATCHES_MAX = 10
+_NAMES_OFFERED = 5
+
+
+def resolve_anywhere(
+    index: Index | None, sources: Sources, reference: str, query: Query
+) -> Subject:
+    """Find out what a reference means, in the journal or in a source.
+
+    Raises:
+        NotFoundError: it means nothing, or several things; `candidates` says what it may mean.
+    """
+    text = reference.strip()
+    if text == LAST:
+        return _last(index, sources, query)
+    recorded = _in_journal(index, text, query)
+    named = _by_name(sources, text)
+    if recorded is not None and recorded.event is None and recorded.kind != "trace":
+        return _widen(recorded, named)
+    if named is not None:
+        return named
+    told = _by_id(sources, text)
+    if recorded is not None and not told:
+        return recorded
+    if recorded is None and len(told) == 1:
+        return Subject(kind="event", name=told[0].id, told=told[0])
+    if not told:
+        raise _unknown(index, sources, text)
+    also = [describe_row(recorded.event)] if recorded is not None and recorded.event else []
+    raise NotFoundError(
+        f"{shorten(text, 80)!r} is ambiguous: {len(also) + len(told)} events have such an id",
+        [*also, *map(describe, told)],
+        is_ambiguous=True,
+    )
+
+
+def resolve_name_anywhere(
+    index: Index | None, sources: Sources, kind: Literal["target", "agent"], name: str
+) -> Subject:
+    """Find a target or an agent where it is known which of the two is meant."""
+    text = clean_target(name.strip()) if kind == "target" else name.strip()
+    is_told = sources.has_name(kind, text)
+    if index is not None:
+        try:
+            return resolve_name(index, kind, name)
+        except NotFoundError:
+            if not is_told:
+                raise _unknown(index, sources, text, kind) from None
+    if not is_told:
+        raise _unknown(index, sources, text, kind)
+    is_channel = kind == "target" and _is_channel(sources, text)
+    return Subject(kind=kind, name=text, is_channel=is_channel)
+
+
+def describe(event: SourceEvent) -> str:
+    """Say which event of which source a candidate is, on one line."""
+    words = " ".join(filter(None, (event.primitive, event.type, event.target)))
+    return f"{event.id} ({shorten(words, 120)}, {event.time[:19]}Z, in {event.source})"
+
+
+def _in_journal(index: Index | None, text: str, query: Query) -> Subject | None:
+    """What the journal takes a reference for; None where it knows nothing of the kind."""
+    if index is None:
+        return None
+    try:
+        return resolve(index, text, query)
+    except NotFoundError as error:
+        if error.is_ambiguous:
+            raise
+        return None
+
+
+def _last(index: Index | None, sources: Sources, query: Query) -> Subject:
+    recorded = _in_journal(index, LAST, query)
+    told = next(sources.events([query], newest_first=True), None)
+    if told is not None and (recorded is None or recorded.event is None):
+        return Subject(kind="event", name=told.id, told=told)
+    if recorded is None or recorded.event is None:
+        raise NotFoundError("there is no last event: nothing is there that fits")
+    if told is not None and told.time_ns > recorded.event.time:
+        return Subject(kind="event", name=told.id, told=told)
+    return recorded
+
+
+def _widen(recorded: Subject, told: Subject | None) -> Subject:
+    """A name of the journal that may be a name of the other kind in a source."""
+    if told is None or told.kind == recorded.kind or recorded.kind == "both":
+        return recorded
+    is_channel = recorded.is_channel or told.is_channel
+    return Subject(kind="both", name=recorded.name, is_channel=is_channel)
+
+
+def _by_name(sources: Sources, text: str) -> Subject | None:
+    target = clean_target(text)
+    if not target:
+        return None
+    is_target = sources.has_name("target", target)
+    is_agent = sources.has_name("agent", text)
+    if is_target:
+        kind: Literal["both", "target"] = "both" if is_agent else "target"
+        return Subject(kind=kind, name=target, is_channel=_is_channel(sources, target))
+    return Subject(kind="agent", name=text) if is_agent else None
+
+
+def _is_channel(sources: Sources, target: str) -> bool:
+    first = next(sources.events([Query(target=target)]), None)
+    return first is not None and first.primitive == "bridge"
+
+
+def _by_id(sources: Sources, text: str) -> list[SourceEvent]:
+    if not text or len(text) > ID_BYTES_MAX:
+        return []
+    whole = sources.with_id(text)
+    if whole or len(text) < PART_MIN:
+        return whole
+    return sources.matching(text, _MATCHES_MAX)
+
+
+def _unknown(
+    index: Index | None, sources: Sources, text: str, kind: Literal["target", "agent"] | None = None
+) -> NotFoundError:
+    kinds: tuple[Literal["target", "agent"], ...] = (kind,) if kind else ("target", "agent")
+    names: dict[str, str] = {}
+    for each in kinds:
+        for name in find_near(text, _names(index, sources, each)):
+            names.setdefault(name, each)
+    near = find_near(text, names)[:_NAMES_OFFERED]
+    what = f"no {kind} is called" if kind else "nothing is called"
+    shown = [name if kind else f"{shorten(name, 120)} ({names[name]})" for name in near]
+    return NotFoundError(f"{what} {shorten(text, 80)!r}", shown)
+
+
+def _names(
+    index: Index | None, sources: Sources, kind: Literal["target", "agent"]
+) -> Iterator[str]:
+    recorded: list[str] = []
+    if index is not None:
+        recorded = index.targets() if kind == "target" else index.agents()
+    return chain(recorded, sources.names(kind))

@@ -1,0 +1,198 @@
+"""One timeline over the journal and the sources: merged by time, the same fact told once.
+
+The journal's part is what `timeline` tells. Of a source it is what happened on the target and what the store
+calls below it, what the agent did, or everything; of an event what its relations lead to.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from itertools import islice
+
+import msgspec
+
+from whence.ask.asked import TARGETS_MAX, Sources
+from whence.ask.facts import Recorded
+from whence.ask.merge import merge_by_time
+from whence.ask.phrases import View, phrase, title_of
+from whence.ask.references import Subject
+from whence.ask.stores import Stores
+from whence.ask.timeline import COUNTED_MAX, Rows, Timeline, TimelineRow, make_timeline, view_of
+from whence.index import Index
+from whence.query import Query, matches
+from whence.sources.source import SourceEvent, by_time
+
+_CREATE = "create_task"
+_AROUND_MAX = 10_000
+"""The most events of a source that are told around one of its events."""
+
+
+def make_merged_timeline(
+    stores: Stores,
+    sources: Sources,
+    subject: Subject | None,
+    query: Query,
+    *,
+    limit: int | None,
+    newest: bool,
+) -> Timeline:
+    """As `make_timeline`, with what the sources tell; the first rows come before the last are read."""
+    parts = _split(stores.index, sources, subject)
+    live = partial(_live_part, stores, parts, query, newest=newest)
+    told = partial(_told_part, stores, sources, parts, query, view_of(subject))
+    if limit is None:
+        rows = Rows(lambda: merge_by_time([live(None).rows, told()], _time_of))
+        return Timeline(subject=subject, title=_title(sources, live(0), subject), rows=rows)
+    probe = limit + COUNTED_MAX
+    recorded = live(probe)
+    foreign = list(islice(told(newest_first=newest), probe))
+    if newest:
+        foreign.reverse()
+    merged = list(merge_by_time([recorded.rows, foreign], _time_of))
+    kept = merged[len(merged) - min(limit, len(merged)) :] if newest else merged[:limit]
+    return Timeline(
+        subject=subject,
+        title=_title(sources, recorded, subject),
+        rows=Rows(lambda: kept),
+        more=recorded.more + len(merged) - len(kept),
+        more_is_exact=recorded.more_is_exact and len(foreign) < probe,
+    )
+
+
+def _split(index: Index | None, sources: Sources, subject: Subject | None) -> list[Subject | None]:
+    """A subject and, of a task, all whose stories are part of its own, by the journal or a source."""
+    if subject is None or subject.is_channel or subject.kind not in ("target", "both"):
+        return [subject]
+    parts = {subject.name: subject}
+    waiting = [subject.name]
+    while waiting and len(parts) < TARGETS_MAX:
+        each = waiting.pop()
+        for name in [*sources.below(each), *_live_below(index, each)]:
+            if name not in parts:
+                parts[name] = Subject(kind="target", name=name)
+                waiting.append(name)
+    return list(parts.values())
+
+
+def _live_below(index: Index | None, target: str) -> Iterator[str]:
+    """The tasks whose creation the journal says that of this one caused."""
+    if index is None or not index.has_target(target):
+        return
+    created = index.find(Query(target=target, type=_CREATE), limit=TARGETS_MAX)
+    for row in index.children([row.seq for row in created]):
+        if row.type == _CREATE and row.target is not None:
+            yield row.target
+
+
+def _live_part(
+    stores: Stores, parts: list[Subject | None], query: Query, limit: int | None, *, newest: bool
+) -> Timeline:
+    """What the journal has to tell, at most so many events of it and each once."""
+    index = stores.index
+    if index is None:
+        return Timeline(subject=None, title="", rows=Rows())
+    stories = [
+        make_timeline(
+            index, stores.reader, part, query, limit=limit, newest=newest, note=stores.note
+        )
+        for part in parts
+        if part is None or (part.told is None and _is_live(index, part))
+    ]
+    if len(stories) == 1:
+        return stories[0]
+    return Timeline(
+        subject=None,
+        title=stories[0].title if stories else "",
+        rows=Rows(lambda: _once(merge_by_time([story.rows for story in stories], _time_of))),
+        more=sum(story.more for story in stories),
+        more_is_exact=not any(story.more for story in stories),
+    )
+
+
+def _is_live(index: Index, part: Subject) -> bool:
+    return part.kind != "target" or index.has_target(part.name)
+
+
+def _once(rows: Iterable[TimelineRow]) -> Iterator[TimelineRow]:
+    """Leave repeats out: a subtask's story is part of its task's."""
+    met: set[str] = set()
+    for row in rows:
+        if row.event.id not in met:
+            met.add(row.event.id)
+            yield row
+
+
+def _told_part(
+    stores: Stores,
+    sources: Sources,
+    parts: list[Subject | None],
+    query: Query,
+    view: View,
+    *,
+    newest_first: bool = False,
+) -> Iterator[TimelineRow]:
+    """What the sources have to tell, less what was recorded live."""
+    recorded = Recorded(stores.index, stores.reader, stores.note)
+    for event in _select(sources, parts, query, newest_first):
+        if not recorded.is_live(event):
+            yield TimelineRow(event, phrase(event, view))
+
+
+def _select(
+    sources: Sources, parts: list[Subject | None], query: Query, newest_first: bool
+) -> Iterator[SourceEvent]:
+    first = parts[0]
+    if first is not None and first.told is not None:
+        around = [event for event in _around(sources, first.told) if matches(query, event)]
+        return iter(sorted(around, key=by_time, reverse=newest_first))
+    queries = [wanted for part in parts for wanted in _queries(part, query)]
+    return sources.events(queries, newest_first=newest_first) if queries else iter(())
+
+
+def _queries(part: Subject | None, query: Query) -> list[Query]:
+    """The questions that together give what sources have of a subject."""
+    if part is None:
+        return [query]
+    narrow = partial(msgspec.structs.replace, query)
+    queries: list[Query] = []
+    if part.kind in ("target", "both") and query.target in (None, part.name):
+        queries.append(narrow(target=part.name))
+    if part.kind in ("agent", "both") and query.agent in (None, part.name):
+        queries.append(narrow(agent=part.name))
+    if part.kind == "trace" and query.trace in (None, part.name):
+        queries.append(narrow(trace=part.name))
+    return queries
+
+
+def _around(sources: Sources, event: SourceEvent) -> list[SourceEvent]:
+    """What led to an event, the event, and what came of it, by what its source says."""
+
+    def causes(each: SourceEvent) -> list[SourceEvent]:
+        return [*sources.parents(each), *(tie.event for tie in sources.causes(each))]
+
+    def effects(each: SourceEvent) -> list[SourceEvent]:
+        return [*sources.children(each), *(tie.event for tie in sources.effects(each))]
+
+    found = {event.id: event}
+    for step in (causes, effects):
+        waiting = [event]
+        met = {event.id}
+        while waiting and len(found) < _AROUND_MAX:
+            for near in step(waiting.pop()):
+                if near.id not in met:
+                    met.add(near.id)
+                    found[near.id] = near
+                    waiting.append(near)
+    return list(found.values())
+
+
+def _title(sources: Sources, recorded: Timeline, subject: Subject | None) -> str:
+    """What the event that created the target calls it, wherever that stands."""
+    if recorded.title or subject is None or subject.kind not in ("target", "both"):
+        return recorded.title
+    events: Iterable[SourceEvent] = sources.events([Query(target=subject.name)])
+    made = (event for event in events if event.type.startswith("create"))
+    return next((title_of(event) for event in made), "")
+
+
+def _time_of(row: TimelineRow) -> int:
+    return row.event.time_ns

@@ -1,0 +1,200 @@
+"""One timeline over a journal and sources."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.unit.ask.mixed import recording, stores_of, told
+from whence.ask.questions import find_moment, find_subject, tell_timeline
+from whence.ask.stores import Stores
+from whence.ask.timeline import Timeline
+from whence.errors import NotFoundError, StoreError
+from whence.query import Query
+from whence.testing.memory import MemorySource
+
+
+def ask(stores: Stores, reference: str | None = None, **options: Any) -> Timeline:
+    wanted: dict[str, Any] = {
+        "target": None, "agent": None, "query": Query(), "limit": None, "newest": True, **options,
+    }  # fmt: skip
+    return tell_timeline(stores, reference, **wanted)
+
+
+def ids(timeline: Timeline) -> list[str]:
+    return [row.event.id for row in timeline.rows]
+
+
+def swarm() -> MemorySource:
+    source = MemorySource(
+        [
+            told("m1", 1, "bridge", "send", agent="zealot-1", target="payments", fact="m1",
+                 data={"content": "we need payments", "message_id": "m1"}),
+            told("task", 2, "ops", "create_task", agent="zealot-1", target="task", fact="task",
+                 data={"description": "Build payments"}),
+            told("sub", 3, "ops", "create_task", agent="zealot-1", target="sub", fact="sub",
+                 because=(("parent_id", "task"),)),
+            told("sub/complete", 9, "ops", "complete_task", agent="haiku-1", target="sub",
+                 fact="sub"),
+        ]
+    )  # fmt: skip
+    source.subtasks = {"task": ["sub"], "sub": ["task"]}
+    return source
+
+
+def test_a_source_alone_is_enough(tmp_path: Path) -> None:
+    with stores_of(tmp_path, swarm()) as (stores, notes):
+        timeline = ask(stores, "task")
+
+        assert ids(timeline) == ["task", "sub", "sub/complete"]
+        assert timeline.title == "Build payments"
+        assert ids(ask(stores, "zealot-1")) == ["m1", "task", "sub"]
+        assert ids(ask(stores, "#payments")) == ["m1"]
+        assert ids(ask(stores)) == ["m1", "task", "sub", "sub/complete"]
+        assert ids(ask(stores, query=Query(primitive="bridge"))) == ["m1"]
+        assert notes == []
+
+
+def test_what_was_recorded_live_is_told_once(tmp_path: Path) -> None:
+    with recording(tmp_path) as (log, clock):
+        clock.advance(1)
+        said = log.emit(
+            "bridge", "send", agent="zealot-1", target="payments", data={"message_id": "m1"}
+        )
+        clock.advance(1)
+        created = log.emit("ops", "create_task", agent="zealot-1", target="task")
+        clock.advance(3)
+        blocked = log.emit("ops", "block_task", agent="haiku-1", target="sub")
+    with stores_of(tmp_path, swarm()) as (stores, _):
+        assert ids(ask(stores, "task")) == [created, "sub", blocked, "sub/complete"]
+        assert ids(ask(stores, "payments")) == [said]
+        assert ids(ask(stores)) == [said, created, "sub", blocked, "sub/complete"]
+
+
+def test_the_same_message_at_another_time_is_another_fact(tmp_path: Path) -> None:
+    with recording(tmp_path) as (log, clock):
+        clock.advance(90_000)
+        later = log.emit("bridge", "send", target="payments", data={"message_id": "m1"})
+    with stores_of(tmp_path, swarm()) as (stores, _):
+        assert ids(ask(stores, "payments")) == ["m1", later]
+
+
+def test_a_limit_takes_the_newest_or_the_oldest_of_all(tmp_path: Path) -> None:
+    with recording(tmp_path) as (log, clock):
+        clock.advance(5)
+        blocked = log.emit("ops", "block_task", target="sub")
+    with stores_of(tmp_path, swarm()) as (stores, _):
+        newest = ask(stores, limit=2)
+        oldest = ask(stores, limit=2, newest=False)
+
+        assert ids(newest) == [blocked, "sub/complete"]
+        assert ids(oldest) == ["m1", "task"]
+        assert (
+            (newest.more, newest.more_is_exact) == (oldest.more, oldest.more_is_exact) == (3, True)
+        )
+        assert ids(ask(stores, limit=0)) == []
+
+
+def test_the_first_row_comes_before_the_last_is_read(tmp_path: Path) -> None:
+    source = MemorySource([told(f"e{n:04}", n, "ops", "step") for n in range(500)])
+    with stores_of(tmp_path, source) as (stores, _):
+        next(iter(ask(stores).rows))
+
+        assert source.read < 10
+
+
+def test_a_source_that_fails_costs_only_its_own_answer(tmp_path: Path) -> None:
+    broken = MemorySource(name="broken")
+    broken.fails = StoreError("cannot open it: it is locked")
+    with stores_of(tmp_path, broken, swarm()) as (stores, notes):
+        assert ids(ask(stores, "task")) == ["task", "sub", "sub/complete"]
+        assert set(notes) == {"source broken: cannot open it: it is locked"}
+        assert stores.sources is not None
+        assert stores.sources.failed == {"broken"}
+
+
+def test_two_sources_with_the_same_ids_are_told_apart(tmp_path: Path) -> None:
+    first = MemorySource([told("e1", 1, "ops", "step", target="task")], name="memory")
+    second = MemorySource(
+        [told("e1", 2, "ops", "step", source="other", target="task")], name="other"
+    )
+    with stores_of(tmp_path, first, second) as (stores, _):
+        rows = [getattr(row.event, "source", None) for row in ask(stores, "task").rows]
+
+        assert rows == ["memory", "other"]
+        with pytest.raises(NotFoundError, match="2 events have such an id") as refused:
+            find_subject(stores, "e1")
+        assert len(refused.value.candidates) == 2
+
+
+def test_references_to_events_of_a_source(tmp_path: Path) -> None:
+    with stores_of(tmp_path, swarm()) as (stores, _):
+        assert find_subject(stores, "@last").name == "sub/complete"
+        assert find_subject(stores, "sub/comp").name == "sub/complete"
+        assert ids(ask(stores, "sub/complete")) == ["sub/complete"]
+        with pytest.raises(NotFoundError, match="nothing is called 'zealot-2'") as refused:
+            find_subject(stores, "zealot-2")
+        assert refused.value.candidates == ("zealot-1 (agent)",)
+        with pytest.raises(NotFoundError, match="no target is called 'tusk'") as refused:
+            ask(stores, target="tusk")
+        assert refused.value.candidates == ("task",)
+
+
+def test_a_name_may_be_an_agent_here_and_a_target_there(tmp_path: Path) -> None:
+    source = MemorySource([told("e1", 1, "spawn", "spawn", target="zealot-1", agent="haiku-1")])
+    with recording(tmp_path) as (log, _):
+        woke = log.emit("spawn", "wake", agent="zealot-1")
+    with stores_of(tmp_path, source) as (stores, _):
+        assert find_subject(stores, "zealot-1").kind == "both"
+        assert ids(ask(stores, "zealot-1")) == [woke, "e1"]
+
+
+def test_time_phrases_look_into_sources(tmp_path: Path) -> None:
+    from datetime import UTC
+
+    with stores_of(tmp_path, swarm()) as (stores, _):
+        created = find_moment(
+            lambda: stores, "when sub created", agent=None, target=None, now=0, zone=UTC
+        )
+
+        assert ids(ask(stores, query=Query(since=created))) == ["sub", "sub/complete"]
+
+
+PLACES = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["a", "b", "live"])), max_size=12)
+
+
+@given(places=PLACES, limit=st.one_of(st.none(), st.integers(0, 5)), newest=st.booleans())
+def test_it_is_what_sorting_everything_gives(
+    places: list[tuple[int, str]],
+    limit: int | None,
+    newest: bool,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("log")
+    sources = {name: MemorySource(name=name) for name in ("a", "b")}
+    live: list[tuple[int, str]] = []
+    with recording(folder) as (log, clock):
+        now = 0
+        for second in sorted(second for second, where in places if where == "live"):
+            clock.advance(second - now)
+            now = second
+            live.append((second, log.emit("ops", "step", target="task")))
+    for number, (second, where) in enumerate(places):
+        if where != "live":
+            event = told(f"e{number:03}", second, "ops", "step", source=where, target="task")
+            sources[where].told.append(event)
+    wanted = [*live]
+    for source in sources.values():
+        told_here = sorted(source.told, key=lambda event: (event.time_ns, event.id))
+        wanted += [(places[int(event.id[1:])][0], event.id) for event in told_here]
+    wanted.sort(key=lambda pair: pair[0])
+    kept = wanted if limit is None else wanted[:limit]
+    if limit is not None and newest:
+        kept = wanted[len(wanted) - min(limit, len(wanted)) :]
+    with stores_of(folder, *sources.values()) as (stores, _):
+        timeline = ask(stores, limit=limit, newest=newest)
+
+        assert ids(timeline) == [event_id for _, event_id in kept]
+        assert timeline.more == len(wanted) - len(kept)
