@@ -4,6 +4,7 @@ A kind's module is loaded when a source of it is opened.
 """
 
 import importlib
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -35,11 +36,12 @@ class OpenSource(Protocol):
 
 
 class Declared(msgspec.Struct, frozen=True, kw_only=True):
-    """A source as somebody named it."""
+    """A source as somebody declared it. `given` is its path in their words."""
 
     kind: str
     path: Path
-    name: str
+    given: str
+    name: str | None = None
     options: dict[str, Any] = {}
 
 
@@ -48,7 +50,7 @@ def parse_source(text: str, folder: Path) -> Declared:
     kind, colon, path = text.partition(":")
     if not colon or not path:
         raise ValueError(f"source is {text!r}, want KIND:PATH with one of {', '.join(KINDS)}")
-    return Declared(kind=_check_kind(kind), path=_resolve(path, folder), name=text)
+    return Declared(kind=_check_kind(kind), path=_resolve(path, folder), given=path)
 
 
 def parse_tables(tables: object, folder: Path) -> list[Declared]:
@@ -62,24 +64,32 @@ def parse_tables(tables: object, folder: Path) -> list[Declared]:
         for key, value in (("kind", kind), ("path", path)):
             if not isinstance(value, str) or not value:
                 raise ValueError(f"[[source]] number {number} has no `{key}`")
-        name = options.pop("name", None) or f"{kind}:{path}"
-        if not isinstance(name, str):
+        name = options.pop("name", None)
+        if not isinstance(name, str | None):
             raise ValueError(f"[[source]] number {number}: name is no text")
         declared.append(
             Declared(
-                kind=_check_kind(kind), path=_resolve(path, folder), name=name, options=options
+                kind=_check_kind(kind), path=_resolve(path, folder), given=path, name=name,
+                options=options,
             )
-        )
+        )  # fmt: skip
     return declared
 
 
 def open_all(declared: Iterable[Declared]) -> list[Source]:
-    """Make the sources, each with a name of its own; nothing of theirs is opened yet."""
+    """Make the sources, each with a name of its own; nothing of theirs is opened yet.
+
+    Where nobody named it, the only source of its kind is called by its kind, and others by their path too.
+    """
+    listed = list(declared)
+    kinds = Counter(each.kind for each in listed if each.name is None)
     sources: list[Source] = []
-    taken: dict[str, int] = {}
-    for each in declared:
-        count = taken[each.name] = taken.get(each.name, 0) + 1
-        name = each.name if count == 1 else f"{each.name} ({count})"
+    taken: Counter[str] = Counter()
+    for each in listed:
+        name = each.name or (each.kind if kinds[each.kind] == 1 else f"{each.kind}:{each.given}")
+        taken[name] += 1
+        if taken[name] > 1:
+            name = f"{name} ({taken[name]})"
         open_source = cast("OpenSource", importlib.import_module(KINDS[each.kind]).open_source)
         sources.append(open_source(each.path, name, each.options))
     return sources
