@@ -191,7 +191,9 @@ def _title(sources: Sources, recorded: Timeline, subject: Subject | None) -> str
         return recorded.title
     events: Iterable[SourceEvent] = sources.events([Query(target=subject.name)])
     made = (event for event in events if event.type.startswith("create"))
-    return next((title_of(event) for event in made), "")
+    title = next((title_of(event) for event in made), "")
+    # A channel is called by its name already.
+    return "" if title == subject.name else title
 
 
 def _time_of(row: TimelineRow) -> int:

@@ -1,0 +1,151 @@
+"""Sources on the command line: declared and given, listed, and failing alone."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import whence
+from tests.unit.cli.asking import Ask
+
+SPACE = """
+CREATE TABLE agents (agent_id TEXT PRIMARY KEY, identity TEXT NOT NULL, created_at TEXT NOT NULL);
+CREATE TABLE channels (channel_id TEXT PRIMARY KEY, name TEXT NOT NULL, topic TEXT,
+    parent_channel_id TEXT, created_at TEXT NOT NULL, archived_at TEXT);
+CREATE TABLE messages (message_id TEXT PRIMARY KEY, channel_id TEXT NOT NULL, agent_id TEXT NOT NULL,
+    content TEXT NOT NULL, created_at TEXT NOT NULL);
+INSERT INTO agents VALUES ('a1', 'zealot-1', '2026-11-20T10:00:00.000');
+INSERT INTO channels VALUES ('c1', 'payments', NULL, NULL, '2026-11-20T10:00:01.000', NULL);
+INSERT INTO messages VALUES ('m1', 'c1', 'a1', 'we need payments', '2026-11-20T10:00:02.000');
+"""
+
+
+@pytest.fixture
+def space(here: Path) -> Path:
+    """A swarm's database, with one message in it."""
+    path = here / "space.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(SPACE)
+    db.close()
+    return path
+
+
+def test_a_source_is_enough_for_an_answer(ask: Ask, space: Path) -> None:
+    answer = ask("#payments", "--source", f"space-os:{space}")
+
+    assert answer.code == 0
+    lines = answer.out.splitlines()
+    assert lines[0] == "Timeline for #payments:"
+    assert lines[-1].endswith('zealot-1 posted: "we need payments"  [space-os]')
+    assert not (space.parent / ".whence").exists()
+
+
+def test_sources_are_declared_beside_the_log(ask: Ask, space: Path, here: Path) -> None:
+    (here / "whence.toml").write_text('[[source]]\nkind = "space-os"\npath = "space.db"\n')
+    with whence.open() as log:
+        log.emit("ops", "create_task", agent="zealot-1", target="task-1")
+
+    told = json.loads(ask("--json").out)["events"]
+
+    assert [event.get("source") for event in told if event["type"] == "send"] == ["space-os"]
+    assert told[-1]["target"] == "task-1"
+    assert "source" not in told[-1]
+    assert "w" not in told[0]
+
+
+def test_the_list_says_how_well_each_is_understood(ask: Ask, space: Path) -> None:
+    (entry,) = json.loads(ask("sources", "--json", "--source", f"space-os:{space}").out)
+
+    assert (entry["source"], entry["kind"], entry["problem"]) == ("space-os", "space-os", None)
+    assert entry["events"] >= 2
+    assert entry["not_understood"] == 0
+    assert entry["newest"] == "2026-11-20T10:00:02.000000000Z"
+    shown = ask("sources", "--source", f"space-os:{space}", "--utc").out
+    assert "2026-11-20 10:00:02" in shown
+
+
+def test_without_sources_the_list_says_how_to_have_some(ask: Ask) -> None:
+    answer = ask("sources")
+
+    assert answer.code == 0
+    assert "[[source]]" in answer.out
+
+
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def _break(path: Path) -> None:
+    path.write_bytes(b"SQLite format 3\0" + b"\xff" * 5_000)
+
+
+def _replace(path: Path) -> None:
+    path.write_bytes(b"not a database at all, but long enough to be one" * 100)
+
+
+@pytest.mark.parametrize("harm", [_remove, _empty, _break, _replace])
+def test_a_source_that_cannot_be_read_costs_its_own_part_alone(
+    harm: Callable[[Path], None], ask: Ask, space: Path
+) -> None:
+    with whence.open() as log:
+        log.emit("ops", "create_task", agent="zealot-1", target="task-1")
+    harm(space)
+    given = ["--source", f"space-os:{space}"]
+
+    answer = ask("task-1", *given)
+    strict = ask("task-1", "--strict", *given)
+
+    assert answer.code == 0
+    assert "created by zealot-1" in answer.out
+    assert "warning: source space-os: " in answer.err
+    assert (strict.code, strict.out) == (1, answer.out)
+    listed = ask("sources", *given)
+    assert listed.code == 0
+    assert "space-os" in listed.out
+    assert json.loads(ask("sources", "--json", *given).out)[0]["problem"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["--source", "space-os"], "want KIND:PATH"),
+        (["--source", "spaceos:x"], "did you mean space-os"),
+        (["sources", "suggets", "x"], "suggest FILE"),
+        (["sources", "suggest"], "suggest FILE"),
+    ],
+)
+def test_wrong_use_is_said(arguments: list[str], problem: str, ask: Ask) -> None:
+    answer = ask(*arguments)
+
+    assert answer.code == 2
+    assert problem in answer.err
+
+
+def test_dotted_arrows_say_why_in_every_format(ask: Ask, here: Path) -> None:
+    path = here / "space.db"
+    with sqlite3.connect(path) as db:
+        db.executescript(SPACE)
+        db.execute(
+            "INSERT INTO channels VALUES ('c2', 'refunds', NULL, 'c1', '2026-11-20T11:00:00', NULL)"
+        )
+    db.close()
+    given = ["--source", f"space-os:{path}"]
+
+    drawn = ask("--causality", "refunds", *given).out
+    plain = ask("--causality", "refunds", "--ascii", *given).out
+    mermaid = ask("--causality", "refunds", "-o", "mermaid", *given).out
+    dot = ask("--causality", "refunds", "-o", "dot", *given).out
+    nodes = json.loads(ask("--causality", "refunds", "--json", *given).out)["events"]
+
+    assert "└┄> bridge create channel refunds" in drawn
+    assert "(by parent_channel_id)" in drawn
+    assert "`.> bridge create channel refunds" in plain
+    assert '-. "parent_channel_id" .->' in mermaid
+    assert '[style=dotted, label="parent_channel_id"]' in dot
+    assert [node["reason"] for node in nodes] == [None, "parent_channel_id"]
