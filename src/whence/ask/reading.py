@@ -23,7 +23,7 @@ Note = Callable[[str], None]
 _BATCH_ROWS = 256
 _PROBLEMS_TOLD = 3
 _FORMATS_BYTES = 128 * 1024 * 1024
-_OPENED = b'"type":"writer.open"'
+_OPENED = b'"primitive":"whence","type":"writer.open"'
 
 
 def has_remains(folder: Path) -> bool:
