@@ -307,7 +307,7 @@ class Log:
         needle = make_needle(text, pattern, ignore_case=ignore_case)
         self._check_folder()
         self._reader.check_format()
-        return find(self._reader, needle, clean_query(query), limit=limit, note=self._warn)
+        return find(self._reader, needle, clean_query(query), limit, self._warn, self._index)
 
     def moment(self, phrase: str, *, agent: str | None = None, target: str | None = None) -> int:
         """Read a time phrase, with the look-ups that some need, as nanoseconds since 1970.

@@ -11,17 +11,21 @@ decoded always. Payloads in blobs are searched too.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from whence.ask.reading import Note, check_formats, check_newest_formats, fill, say_problem
+from whence.errors import StoreError
 from whence.event import Event
 from whence.journal.reader import Reader
 from whence.line import split_line
 from whence.query import Query, matches
+
+if TYPE_CHECKING:
+    from whence.index import Index, Problem
 
 _SALT = b',"salt":"'
 _BLOB = b',"blob":'
@@ -133,24 +137,36 @@ _LITERAL = re.compile(r"[A-Za-z0-9 _-]", re.ASCII)
 
 
 def find(
-    reader: Reader, needle: Needle, query: Query, *, limit: int | None, note: Note
+    reader: Reader,
+    needle: Needle,
+    query: Query,
+    limit: int | None,
+    note: Note,
+    index: "Index | None" = None,
 ) -> Iterator[Event]:
     """Give the events whose payload holds what is searched for, the last line of the journal first.
 
-    Says where lines are no events, of those that look like none and those that would match.
+    Says where lines are no events, of those that look like none and those that would match. Of
+    what `index` has read, it says what that found.
     """
     check_newest_formats(reader)
     met: set[tuple[str, int]] = set()
     if limit is not None and limit <= 0:
         return
+    judged = {} if index is None else _judged(index)
     for segment in reversed(reader.segments()):
         if _is_before(segment.name, query.since):
             continue
+        known = judged.get(segment.name, _NOTHING)
         for begin, lines in reader.chunks_back(segment.name, segment.size, _CHUNK_BYTES):
-            check_formats(lines)
-            shape = _look_at(lines)
-            if not shape.is_whole:
-                _note_fragments(segment.name, begin, lines, note)
+            if begin + len(lines) <= known.end:
+                shape = _UNKNOWN
+                _note_known(segment.name, begin, begin + len(lines), known, note)
+            else:
+                check_formats(lines)
+                shape = _look_at(lines)
+                if not shape.is_whole:
+                    _note_fragments(segment.name, begin, lines, note)
             for offset, line in likely_lines(needle, lines, has_blobs=shape.has_blobs):
                 place = segment.name, begin + offset
                 for event in _matching(reader, needle, query, line, place, note):
@@ -159,6 +175,34 @@ def find(
                         yield event
                     if limit is not None and len(met) >= limit:
                         return
+
+
+class _Known(NamedTuple):
+    """How much of a segment the index has read, and what in it is no event."""
+
+    end: int
+    fragments: "Sequence[Problem]"
+
+
+_NOTHING = _Known(0, ())
+
+
+def _judged(index: "Index") -> dict[str, _Known]:
+    """What the index knows of the segments, which need not be judged again."""
+    try:
+        consumed, fragments = index.consumed(), index.problems()[len(index.losses()) :]
+    except StoreError:
+        return {}
+    return {
+        name: _Known(end, [fragment for fragment in fragments if fragment.segment == name])
+        for name, end in consumed.items()
+    }
+
+
+def _note_known(segment: str, begin: int, end: int, known: _Known, note: Note) -> None:
+    for _, offset, length, problem in known.fragments:
+        if begin <= offset < end:
+            note(say_problem(segment, offset, length, problem))
 
 
 def _is_before(segment: str, since: int | None) -> bool:
@@ -174,6 +218,9 @@ class _Shape(NamedTuple):
 
     is_whole: bool
     has_blobs: bool
+
+
+_UNKNOWN = _Shape(is_whole=True, has_blobs=True)
 
 
 def _look_at(lines: bytes) -> _Shape:

@@ -444,6 +444,10 @@ class Lookup:
             )
         ]
 
+    def consumed(self) -> dict[str, int]:
+        """By segment: how many bytes of it were read."""
+        return dict(self._db.execute("SELECT name, consumed FROM segments").fetchall())
+
     def segments(self) -> list[tuple[str, int, int]]:
         """By segment: name, bytes read, events met there first."""
         return self._db.execute(

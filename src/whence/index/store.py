@@ -439,6 +439,10 @@ class Index:
             lambda lookup: {name: Witness(*found) for name, *found in lookup.segments()}
         )
 
+    def consumed(self) -> dict[str, int]:
+        """By segment: how many bytes of it were read, and judged."""
+        return self.ask(lambda lookup: lookup.consumed())
+
     def losses(self) -> list[Problem]:
         """The segments that are gone, or shorter than what was once read of them."""
         return self.ask(lambda lookup: [Problem(*found) for found in lookup.losses()])

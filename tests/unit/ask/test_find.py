@@ -11,8 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import whence
 from tests import reference
 from tests.strategies import payload_bytes, payloads, texts
+from whence.ask import find as finding
 from whence.ask.find import find, find_literal, likely_lines, make_needle, texts_of
 from whence.event import Event, decode_json, parse_time
 from whence.journal.reader import Reader
@@ -214,6 +216,52 @@ def test_repeats_are_passed_over_and_what_is_no_event_is_named_too(tmp_path: Pat
         f"2026-11-20.0000 at {fragment_at}",
         f"2026-11-20.0000 at {torn_at}",
     }
+
+
+@pytest.mark.parametrize("has_index", [False, True])
+def test_damage_is_named_once_whoever_found_it(
+    tmp_path: Path, has_index: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finding, "_CHUNK_BYTES", 10)
+    with whence.open(tmp_path / ".whence") as log:
+        kept = [log.emit("ops", "step", data={"word": "needle", "n": n}) for n in range(3)]
+        segment = next((log.folder / "journal").iterdir())
+        with segment.open("ab") as file:
+            file.write(b"half a line\n")
+        if has_index:
+            log.catch_up()
+        with segment.open("ab") as file:
+            file.write(b"another half\n")
+        log.warnings.clear()
+        log._warned.clear()
+
+        found = [event.id for event in log.find("needle")]
+
+    assert found == kept[::-1]
+    assert len(log.warnings) == 2
+    assert ": 11 bytes are not an event" in log.warnings[1]
+    assert ": 12 bytes are not an event" in log.warnings[0]
+
+
+@pytest.mark.parametrize("has_index", [False, True])
+@pytest.mark.parametrize("glue", [b"\n", b""])
+def test_a_payload_in_a_blob_is_found_wherever_its_line_stands(
+    tmp_path: Path, glue: bytes, has_index: bool
+) -> None:
+    with whence.open(tmp_path / ".whence") as log:
+        log.emit("ops", "step", data={"word": "other", "in": {"it": 1}})
+        large = log.emit("ops", "step", data={"text": "x" * 70_000 + "needle"})
+        log.emit("ops", "step", data={"word": "other", "in": {"it": 1}})
+    (segment,) = (log.folder / "journal").iterdir()
+    text = segment.read_bytes()
+    after_blob = text.index(b"}\n", text.index(b'"blob":')) + 1
+    segment.write_bytes(text[:after_blob] + glue + text[after_blob + 1 :])
+
+    with whence.open(tmp_path / ".whence") as log:
+        if has_index:
+            log.catch_up()
+
+        assert [event.id for event in log.find("needle")] == [large]
 
 
 def test_a_line_escaped_in_every_place_costs_no_more_than_reading_it() -> None:
