@@ -2,6 +2,7 @@
 
 `decode_line` stays the judge of what is an event. Here the same rules are checked over all lines in a
 few passes, at a third of the cost; a line that these passes do not vouch for is left to the judge.
+`decode_lines` lays events out in columns besides, which a look-up has no use for.
 """
 
 import re
