@@ -4,6 +4,8 @@ Nothing is copied on the way: the dictionary that Python makes of a call's own k
 payload.
 """
 
+import os
+import threading
 from pathlib import Path
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
@@ -20,7 +22,9 @@ _RARE = frozenset(["target_id", "caused_by", "links", "private", "durability"])
 _LOOK_BACK_BYTES = 4 * 1024 * 1024
 
 # By folder, so that all handles of one log have the same memory; it goes when the last of them does.
+# The lock guards it. Re-entrant, for a handler that interrupts its holder and records too.
 _tasks_by_folder: "WeakValueDictionary[Path, Tasks]" = WeakValueDictionary()
+_lock = threading.RLock()
 
 
 class Emit(Protocol):
@@ -165,8 +169,9 @@ class Emitter:
         return None if above is None else above.created
 
     def _remember(self, log: Log) -> Tasks:
-        tasks = _tasks_by_folder.setdefault(log.folder, Tasks())
-        self._memory = (log, tasks)
+        with _lock:
+            tasks = _tasks_by_folder.setdefault(log.folder, Tasks())
+            self._memory = (log, tasks)
         return tasks
 
 
@@ -196,3 +201,12 @@ def _take_rare(
         () if links is None else links if isinstance(links, str) else tuple(links),
         data.pop("durability", None),
     )
+
+
+def _after_fork() -> None:
+    """Begin with a lock that no thread of the parent holds."""
+    global _lock
+    _lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

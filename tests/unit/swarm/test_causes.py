@@ -203,6 +203,25 @@ def test_threads_share_what_they_know(folder: Path, swarm: Swarm) -> None:
             assert events[event.parent].target == event.target
 
 
+def test_threads_with_handles_of_their_own_share_it_too(
+    log: whence.Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    barrier = threading.Barrier(8)
+    names = [f"task-{number}" for number in range(8)]
+
+    def work(name: str) -> tuple[Swarm, str]:
+        barrier.wait()
+        swarm = Swarm(log)
+        return swarm, swarm.ops.create_task("z", name)
+
+    with ThreadPoolExecutor(8) as pool:
+        handles = list(pool.map(work, names))
+
+    monkeypatch.setattr(emitter, "read_task", None)
+    for swarm, _ in handles:
+        assert [swarm.created(name) for name in names] == [created for _, created in handles]
+
+
 def test_tasks_of_an_event_loop_have_causes_of_their_own(
     folder: Path, log: whence.Log, swarm: Swarm
 ) -> None:
@@ -270,6 +289,22 @@ def test_the_journal_is_read_once_for_a_parent_that_is_not_there(
         swarm.ops.create_task("z", f"sub{number}", "nowhere")
 
     assert read == ["nowhere"]
+
+
+def test_what_is_looked_for_costs_no_index(folder: Path, swarm: Swarm) -> None:
+    swarm.ops.create_task("z", "task")
+    loaded = run_process(
+        folder,
+        """
+        import sys
+        swarm.ops.create_task("z", "sub", "task")
+        print("sqlite3" in sys.modules)
+        """,
+    )
+
+    assert loaded == "False"
+    assert last(folder).parent
+    assert [path.name for path in folder.iterdir()] == ["journal"]
 
 
 def test_it_is_not_read_where_the_cause_is_known(
