@@ -114,7 +114,7 @@ def _draw_writers(health: "Health", screen: Screen) -> Iterator[str]:
     if not told:
         return
     yield ""
-    yield screen.paint("Writers that have not closed", "title")
+    yield screen.paint("Writers that have not closed, or lost events", "title")
     columns = [
         Column(title="writer", shrinks=False),
         Column(title="program"),

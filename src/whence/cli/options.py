@@ -84,7 +84,13 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         """Open the log for questions, whether or not anything is recorded in it."""
         from whence.log import Log
 
-        return Log(self.folder(), read_only=True, sources=self.sources)
+        folder = self.folder()
+        if os.path.exists(folder) and not os.path.isdir(folder):
+            raise StoreError(
+                f"{shorten(folder)} is not a log: it is a file; "
+                "name the log's folder, or the folder that holds its .whence"
+            )
+        return Log(folder, read_only=True, sources=self.sources)
 
     def open_journal(self) -> "Log":
         """Open a log in which something is recorded; StoreError says what would make one."""
@@ -234,7 +240,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
 
         query = Query(
             agent=self.agent,
-            target=clean_target(self.target) if self.target else None,
+            target=None if self.target is None else clean_target(self.target),
             primitive=self.primitive,
             type=self.type,
             status=self.status,

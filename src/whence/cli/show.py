@@ -67,8 +67,10 @@ def command(
     Without anything, the newest events.
     """
     if causality is not None:
-        if ref is not None or filters != Filters() or follow:
-            raise click.UsageError("--causality stands alone: no REF, filters or --follow with it")
+        if ref is not None or filters != Filters() or follow or reverse:
+            raise click.UsageError(
+                "--causality stands alone: no REF, filters, --follow or --reverse with it"
+            )
         from whence.cli.causes import show_causes
 
         show_causes(where, causality, depth=depth, width=number, output=output)
@@ -108,7 +110,7 @@ def _show_timeline(
             where.remark(log)
             raise
         screen.show(draw_timeline(timeline, query, screen, output=output, reverse=reverse))
-        if not timeline.rows:
+        if not timeline.rows and not timeline.more:
             screen.note("nothing found")
         where.remark(log, more=timeline.more, is_exact=timeline.more_is_exact)
 

@@ -130,6 +130,20 @@ def test_a_phrase_that_is_not_understood_is_refused_with_examples(ask_story: Ask
     assert "'a while ago' is not understood; try '2h ago'" in answer.err
 
 
+def test_a_limit_of_nothing_is_not_nothing_found(ask_story: Ask) -> None:
+    answer = ask_story("task-abc123", "-n", "0")
+
+    assert answer.code == 0
+    assert re.fullmatch(r"\d+ earlier events; a larger -n shows more\n", answer.err)
+
+
+@pytest.mark.parametrize("option", ["--task", "--agent"])
+def test_an_empty_name_is_not_the_same_as_none(ask_story: Ask, option: str) -> None:
+    """As from a variable of the shell that is not set: not to be answered with everything."""
+    assert ask_story(option, "").code == 3
+    assert ask_story("export", option, "") == (0, "", "")
+
+
 def test_nothing_found_is_an_answer(ask_story: Ask) -> None:
     answer = ask_story("--type", "no_such_type")
 
@@ -293,6 +307,7 @@ def test_a_cause_that_no_line_holds_is_shown_in_every_format(
     [
         ["--causality", "task-abc123", "task-sub1"],
         ["--causality", "task-abc123", "--agent", "haiku-1"],
+        ["--causality", "task-abc123", "-r"],
         ["task-abc123", "--depth", "2"],
         ["--task", "a", "--channel", "b"],
         ["task-abc123", "-f", "-o", "md"],
@@ -367,6 +382,16 @@ def test_a_folder_that_is_something_else_is_refused(ask: Ask, here: Path) -> Non
     assert answer.code == 3
     assert "is not a log" in answer.err
     assert ask("-C", "letters").code == 3
+
+
+@pytest.mark.parametrize("line", [["task-1"], ["tail"], ["doctor"], []])
+def test_a_file_is_no_log(ask: Ask, here: Path, line: list[str]) -> None:
+    (here / "notes.txt").write_text("no journal")
+
+    answer = ask(*line, "-C", "notes.txt")
+
+    assert answer.code == 3
+    assert "notes.txt is not a log: it is a file; name the log's folder" in answer.err
 
 
 def test_the_folder_of_a_project_will_do(ask: Ask, story: _Story) -> None:

@@ -194,6 +194,10 @@ def test_the_doctor_finds_what_is_broken_and_says_so_with_its_exit_code(
 
     assert answer.code == 1
     assert "BROKEN" in answer.out
+    # It closed, and is listed for what it lost.
+    assert re.search(
+        r"\nWriters that have not closed, or lost events\n.*\n .* 1  closed\n", answer.out
+    )
     assert f"{segment.stem} at {len(lines[0])}: " in answer.out
     assert "\x1b" not in answer.out
     assert ask("doctor", "--json").code == 1
