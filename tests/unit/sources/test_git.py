@@ -221,6 +221,22 @@ def test_tags_say_who_and_when_if_they_are_annotated(place: Path) -> None:
     assert (again.time, again.parent) == ("2026-11-18T11:06:50.000000000Z", first)
 
 
+def test_a_signature_is_no_part_of_what_a_tag_says(place: Path) -> None:
+    oid = commit(place, {}, "first", at=START)
+    text = (
+        f"object {oid}\ntype commit\ntag v1\ntagger sage-1 <s> {START} +0000\n\nsigned\n"
+        "-----BEGIN PGP SIGNATURE-----\n\nxyz\n-----END PGP SIGNATURE-----\n"
+    )
+    made = subprocess.run(
+        ["git", "-C", place, "mktag"], input=text.encode(), capture_output=True, check=True
+    )
+    git(place, "update-ref", "refs/tags/v1", made.stdout.decode().strip())
+
+    (tag,) = read(place, Query(type="tag"))
+
+    assert tag.data == {"message": "signed", "annotated": True}
+
+
 def test_a_commit_that_only_a_tag_leads_to_is_there(place: Path) -> None:
     commit(place, {}, "first", at=START)
     git(place, "checkout", "-q", "-b", "old")

@@ -228,7 +228,7 @@ def _read_tags(program: Program, refs: Refs) -> list[Tag]:
     listed = program.read(
         "for-each-ref",
         "--format=%(refname)%00%(objectname)%00%(objecttype)%00%(taggername)"
-        "%00%(taggerdate:raw)%00%(contents)%00",
+        "%00%(taggerdate:raw)%00%(contents:subject)%0a%0a%(contents:body)%00",
         _TAGS,
     )
     fields = listed.split(b"\0")
