@@ -82,10 +82,10 @@ def looks_like_uuid7(value: object) -> bool:
 
 def created_ns(row_id: object) -> int | None:
     """The true time of creation that an id holds; None if it holds none."""
-    if not isinstance(row_id, str) or not looks_like_uuid7(row_id):
+    if not isinstance(row_id, str):
         return None
     ms = id_time_ms(row_id)
-    return None if ms is None else ms * NS_PER_MS
+    return None if ms is None or row_id[0] != "0" else ms * NS_PER_MS
 
 
 def read_stamp(value: object) -> Stamp | None:

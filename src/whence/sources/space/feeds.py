@@ -102,24 +102,15 @@ class Feed(NamedTuple):
     table: Table
     tells: Tells
     primitive: str
+    zones: tuple[Zone, Zone]
+    """What text without a zone means in the time of creation, and in its own."""
+    implied: tuple[Implied, ...]
+    """What its events relate to: what columns say, and for a later event its row's creation."""
 
     @property
     def is_by_id(self) -> bool:
         """Whether ids that are UUIDv7 tell its order."""
         return self.tells.later is None and self.table.has("id")
-
-    @property
-    def zones(self) -> tuple[Zone, Zone]:
-        """The zones of creation and of its own time."""
-        later = self.tells.later
-        return self.table.zone("created"), self.table.zone(later or "created")
-
-    @property
-    def implied(self) -> tuple[Implied, ...]:
-        """What its events relate to: what columns say, and for a later event its row's creation."""
-        own = (Implied("id", self.table.kind),) if self.tells.later else ()
-        several = _IMPLIED.get((self.table.kind, self.tells.suffix), ())
-        return own + tuple(each for each in several if self.table.has(each.role))
 
 
 def make_feeds(database: str, tables: Iterable[Table]) -> list[Feed]:
@@ -130,11 +121,19 @@ def make_feeds(database: str, tables: Iterable[Table]) -> list[Feed]:
             table,
             tells if tells.agent and table.has(tells.agent) else tells._replace(agent=None),
             _PRIMITIVES[table.kind],
+            (table.zone("created"), table.zone(tells.later or "created")),
+            _implied_by(table, tells),
         )
         for table in tables
         for tells in _TELLS.get(table.kind, ())
         if tells.later is None or table.has(tells.later)
     ]
+
+
+def _implied_by(table: Table, tells: Tells) -> tuple[Implied, ...]:
+    own = (Implied("id", table.kind),) if tells.later else ()
+    several = _IMPLIED.get((table.kind, tells.suffix), ())
+    return own + tuple(each for each in several if table.has(each.role))
 
 
 def key_of(kind: str, value: Any) -> str:

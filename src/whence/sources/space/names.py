@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from whence.query import clean_target
+from whence.sources.space.clocks import first_id, looks_like_uuid7, read_stamp
 from whence.sources.space.eras import Table
 from whence.sources.space.feeds import SLEEPS, Feed, key_of
-from whence.sources.space.statements import Condition, expression, one_of, select_sleeps
+from whence.sources.space.statements import ANY, Condition, expression, one_of, select_sleeps
 
 Ask = Callable[[str, Condition], Iterator[tuple[Any, ...]]]
 """Runs a statement on the database of that name."""
@@ -64,22 +65,37 @@ class Names:
 class Sessions:
     """The number of a session: it is the 42nd if the agent went to sleep 41 times before it ended."""
 
-    def __init__(self, ask: Ask, feeds: list[Feed]) -> None:
+    def __init__(
+        self, ask: Ask, feeds: list[Feed], is_indexed: Callable[[Feed, str], bool]
+    ) -> None:
         self._ask = ask
         self._feeds = [feed for feed in feeds if feed.table.has("agent")]
-        self._sleeps: dict[Any, list[int]] | None = None
+        self._is_indexed = is_indexed
+        self._sleeps: dict[Any, list[str]] = {}
+        """By agent, when it slept: as ids that are or would be given then, which sort by time."""
+        self._all_read = False
 
     def number(self, agent: Any, ns: int) -> int:
         """The number of the agent's session at that time."""
-        if self._sleeps is None:
-            self._sleeps = {}
-            for feed in self._feeds:
-                for who, slept_ns in self._ask(feed.database, select_sleeps(feed, SLEEPS)):
-                    if slept_ns is not None:
-                        self._sleeps.setdefault(who, []).append(slept_ns)
-            for times in self._sleeps.values():
-                times.sort()
-        return bisect_left(self._sleeps.get(agent, []), ns) + 1
+        if agent not in self._sleeps and not self._all_read:
+            self._read(agent)
+        return bisect_left(self._sleeps.get(agent, []), first_id(ns)) + 1
+
+    def _read(self, agent: Any) -> None:
+        """Read when the agent slept; where that means looking at all rows, of all agents."""
+        self._all_read = not all(self._is_indexed(feed, "agent") for feed in self._feeds)
+        sleeps: dict[Any, list[str]] = {agent: []}
+        for feed in self._feeds:
+            where = ANY if self._all_read else one_of(feed.table, "agent", [agent])
+            for who, row_id, created in self._ask(
+                feed.database, select_sleeps(feed, SLEEPS, where)
+            ):
+                if looks_like_uuid7(row_id):
+                    sleeps.setdefault(who, []).append(row_id)
+                elif (stamp := read_stamp(created)) is not None:
+                    sleeps.setdefault(who, []).append(first_id(stamp.ns))
+        for who, keys in sleeps.items():
+            self._sleeps[who] = sorted(keys)
 
 
 class Links:

@@ -21,12 +21,22 @@ from whence.sources.space.clocks import (
     read_stamp,
 )
 from whence.sources.space.eras import Table, find_tables, name_era
-from whence.sources.space.feeds import SESSION, SUFFIXES, Feed, key_of, make_feeds, raw_types
+from whence.sources.space.feeds import (
+    SESSION,
+    SUFFIXES,
+    Feed,
+    key_of,
+    make_feeds,
+    raw_types,
+)
 from whence.sources.space.names import Links, Names, Sessions
 from whence.sources.space.statements import ANY, NONE, Condition, Window
-from whence.sources.space.tell import Values, Words, tell
+from whence.sources.space.tell import Told, Values, Words, tell
 
 Sorted = tuple[int, str, SourceEvent]
+
+_NARROW = 20_000
+"""So few rows are sorted at once; of more, the first are found by looking along the ids."""
 
 
 class Clock:
@@ -76,6 +86,8 @@ class Reading:
     ) -> None:
         self._databases = databases
         self._clock = clock
+        self._indexed: dict[str, set[tuple[str, str]]] = {}
+        self._plain: dict[tuple[str, str], bool] = {}
         self.failures: list[WhenceError] = []
         self.tables: list[tuple[str, Table]] = []
         for label, database in databases.items():
@@ -86,7 +98,11 @@ class Reading:
             name,
             Names(self.ask, self._places("agent")),
             Names(self.ask, self._places("channel")),
-            Sessions(self.ask, [feed for feed in self.feeds if feed.table.kind == "event"]),
+            Sessions(
+                self.ask,
+                [feed for feed in self.feeds if feed.table.kind == "event"],
+                self._is_indexed,
+            ),
             Links(self.ask, self._places("link")),
             clock.fallback,
             now_ns,
@@ -146,11 +162,11 @@ class Reading:
         for feed in self.feeds:
             for prefix in ("", f"{feed.table.kind}:"):
                 where = statements.ends(feed, prefix, part)
-                for event in self._told(feed, statements.select_all(feed, where)):
+                for _, event in self._told(feed, statements.select_all(feed, where)):
                     if event.id.startswith(part) or event.id.endswith(part):
                         yield event
 
-    def everything(self) -> Iterator[SourceEvent | Unread]:
+    def everything(self) -> Iterator[Told | Unread]:
         """All rows in no order, those that are not understood too."""
         for feed in self.feeds:
             try:
@@ -201,7 +217,8 @@ class Reading:
                 else:
                     children = self._words.links.children(row_id)
                     where = statements.one_of(feed.table, "id", children)
-                yield from self._told(feed, statements.select_all(feed, where))
+                told = self._told(feed, statements.select_all(feed, where))
+                yield from (effect for _, effect in told)
 
     # -- feeds -----------------------------------------------------------------------------------
 
@@ -280,48 +297,72 @@ class Reading:
         self, feed: Feed, condition: Condition, query: Query, newest: bool
     ) -> list[Iterator[Sorted]]:
         window = Window(query.since, query.until)
+        is_narrow = self._is_narrow(feed, condition)
         streams = []
         if feed.is_by_id:
-            sql = statements.select_by_id(feed, condition, window, newest=newest)
-            streams.append(self._sorted(feed, [sql]))
-        windows = [window]
-        if condition == ANY or query.agent is not None:
-            windows = self._windows(feed, window, newest=newest)
-        streams.append(
-            self._sorted(
-                feed,
-                [
-                    statements.select_by_time(feed, condition, each, newest=newest)
-                    for each in windows
-                ],
+            by_id = statements.select_by_id(
+                feed, condition, window, newest=newest, is_narrow=is_narrow
             )
+            streams.append(self._sorted(feed, [by_id]))
+            if not is_narrow and not self._has_plain(feed):
+                return streams
+        windows = [window] if is_narrow else self._windows(feed, window, newest=newest)
+        several = [
+            statements.select_by_time(feed, condition, each, newest=newest) for each in windows
+        ]
+        return [*streams, self._sorted(feed, several)]
+
+    def _is_narrow(self, feed: Feed, condition: Condition) -> bool:
+        """Whether the condition lets few rows through, so that they are better sorted than searched."""
+        if condition == ANY:
+            return False
+        try:
+            rows = self.ask(feed.database, statements.count(feed, condition, _NARROW))
+            return bool(next(rows)[0] < _NARROW)
+        except (StoreError, CorruptError):
+            return False
+
+    def _is_indexed(self, feed: Feed, role: str) -> bool:
+        if feed.database not in self._indexed:
+            self._indexed[feed.database] = self._databases[feed.database].indexed()
+        columns = feed.table.columns.get(role, ())
+        return bool(columns) and all(
+            (feed.table.name, column) in self._indexed[feed.database] for column in columns
         )
-        return streams
+
+    def _has_plain(self, feed: Feed) -> bool:
+        """Whether there are rows whose id is no UUIDv7."""
+        place = (feed.database, feed.table.name)
+        if place not in self._plain:
+            try:
+                rows = self.ask(feed.database, statements.select_plain(feed))
+                self._plain[place] = next(rows, None) is not None
+            except (StoreError, CorruptError):
+                return True
+        return self._plain[place]
 
     def _windows(self, feed: Feed, window: Window, *, newest: bool) -> list[Window]:
         """The window in parts, the first of them small, where the stored times tell how."""
         if not (feed.tells.later or feed.table.has("created")):
             return [window]
         try:
-            ranges = list(self.ask(feed.database, statements.select_range(feed)))
+            (ends,) = self.ask(feed.database, statements.select_range(feed))
         except (StoreError, CorruptError):
             return [window]
-        stamps = [stamp.ns for pair in ranges for end in pair if (stamp := read_stamp(end))]
-        return (
-            statements.split(window, min(stamps), max(stamps), newest=newest)
-            if stamps
-            else [window]
-        )
+        low, high = map(read_stamp, ends)
+        if low is None or high is None:
+            return [window]
+        return statements.split(window, low.ns, high.ns, newest=newest)
 
     def _sorted(self, feed: Feed, several: Sequence[Condition]) -> Iterator[Sorted]:
         try:
             for statement in several:
-                for event in self._told(feed, statement):
-                    yield event.time_ns, event.id, event
+                for ns, event in self._told(feed, statement):
+                    yield ns, event.id, event
         except (StoreError, CorruptError) as error:
             self.failures.append(error)
 
-    def _told(self, feed: Feed, statement: Condition) -> Iterator[SourceEvent]:
+    def _told(self, feed: Feed, statement: Condition) -> Iterator[Told]:
         for values in self._values(feed, statement):
             told = tell(feed, values, self._words)
             if not isinstance(told, str):
@@ -337,7 +378,7 @@ class Reading:
         if value is None:
             return None
         where = statements.one_of(feed.table, "id", [value])
-        for event in self._told(feed, statements.select_all(feed, where)):
+        for _, event in self._told(feed, statements.select_all(feed, where)):
             if event.id == (f"{key}/{feed.tells.suffix}" if feed.tells.suffix else key):
                 return event
         return None

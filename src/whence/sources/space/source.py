@@ -12,6 +12,7 @@ from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie
 from whence.sources.space.eras import NAMES, ONE
 from whence.sources.space.reading import Clock, Reading, Unread
 from whence.sources.space.statements import FUNCTION
+from whence.sources.space.tell import Told
 
 _CONTENT_MAX = 2_000
 
@@ -69,8 +70,8 @@ class SpaceSource:
             yield from reading.agents()
         else:
             for each in reading.everything():
-                if isinstance(each, SourceEvent) and each.target is not None:
-                    yield each.target
+                if isinstance(each, Told) and each.event.target is not None:
+                    yield each.event.target
 
     def has_name(self, kind: NameKind, name: str) -> bool:
         """As `Source.has_name`."""
@@ -111,7 +112,7 @@ class SpaceSource:
                     unread += 1
                 else:
                     events += 1
-                    newest = max(newest or each.time_ns, each.time_ns)
+                    newest = max(newest or each.ns, each.ns)
         except (StoreError, CorruptError) as error:
             return Health(
                 events=events, newest_ns=newest, not_understood=unread, problem=str(error)

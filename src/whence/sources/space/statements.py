@@ -17,9 +17,13 @@ FUNCTION = "whence_ns"
 
 _DIGITS_MAX = 19
 _HEX = "[0-9a-f]"
+_LIKE_UUID7 = f"0{'?' * 13}7{'?' * 21}"
+"""As `looks_like_uuid7`."""
 _UUID7 = f"0{_HEX * 7}-{_HEX * 4}-7{_HEX * 3}-[89ab]{_HEX * 3}-{_HEX * 12}"
 _WINDOW_NS = 2 * NS_PER_DAY
 _WINDOWS_MAX = 6
+_OFFSET_NS = NS_PER_DAY * 5 // 8
+"""More than any zone is away from UTC."""
 _SPREAD_NS = 2 * NS_PER_DAY
 """More than text of one true time can differ: offsets, and a blank or a T after the date."""
 
@@ -100,9 +104,12 @@ def all_of(*conditions: Condition) -> Condition:
 
 def any_of(*conditions: Condition) -> Condition:
     """Rows that fulfil at least one of them."""
+    possible = [each for each in conditions if each != NONE]
+    if not possible:
+        return NONE
     return Condition(
-        "(" + " OR ".join(each.sql for each in conditions) + ")",
-        tuple(value for each in conditions for value in each.parameters),
+        "(" + " OR ".join(each.sql for each in possible) + ")",
+        tuple(value for each in possible for value in each.parameters),
     )
 
 
@@ -114,18 +121,22 @@ def select_all(feed: Feed, condition: Condition = ANY) -> Condition:
     )
 
 
-def select_by_id(feed: Feed, condition: Condition, window: Window, *, newest: bool) -> Condition:
-    """The creations that a UUIDv7 dates, in their order."""
-    row_id = expression(feed.table, "id")
+def select_by_id(
+    feed: Feed, condition: Condition, window: Window, *, newest: bool, is_narrow: bool
+) -> Condition:
+    """The creations that a UUIDv7 dates, in their order.
+
+    Where the condition is narrow its own index is better than that of the ids: the plus keeps SQLite off.
+    """
+    row_id = ("+" if is_narrow else "") + expression(feed.table, "id")
+    since = "0" if window.since is None else first_id(window.since)
+    until = "1" if window.until is None else min("1", first_id(window.until))
     # The range costs nothing where ids are numbers; the pattern alone would look at each.
     where = [
-        Condition(f"{row_id} >= '0' AND {row_id} < '1' AND {row_id} GLOB '{_UUID7}'"),
         condition,
+        Condition(f"{row_id} >= ? AND {row_id} < ?", (since, until)),
+        Condition(f"{row_id} GLOB '{_UUID7}'"),
     ]
-    if window.since is not None:
-        where.append(Condition(f"{row_id} >= ?", (first_id(window.since),)))
-    if window.until is not None:
-        where.append(Condition(f"{row_id} < ?", (first_id(window.until),)))
     whole = all_of(*where)
     order = f"ORDER BY {row_id}{' DESC' if newest else ''}"
     return Condition(
@@ -137,13 +148,7 @@ def select_by_time(feed: Feed, condition: Condition, window: Window, *, newest: 
     """The other events of one window of true time, in their order."""
     where = [condition, _has_later(feed), _near(feed, window)]
     if feed.is_by_id:
-        row_id = expression(feed.table, "id")
-        where.append(
-            Condition(
-                f"(length({row_id}) = 36 AND substr({row_id}, 15, 1) = '7'"
-                f" AND substr({row_id}, 1, 1) = '0') IS NOT 1"
-            )
-        )
+        where.append(_is_plain(feed))
     whole = all_of(*where)
     down = " DESC" if newest else ""
     end = f"/{feed.tells.suffix}" if feed.tells.suffix else ""
@@ -163,25 +168,34 @@ def select_by_time(feed: Feed, condition: Condition, window: Window, *, newest: 
     )
 
 
+def select_plain(feed: Feed) -> Condition:
+    """One row whose id is no UUIDv7, if there is any."""
+    return Condition(f"SELECT 1 {_from(feed)} WHERE {_is_plain(feed).sql} LIMIT 1")
+
+
+def count(feed: Feed, condition: Condition, limit: int) -> Condition:
+    """How many rows fulfil a condition, at most `limit`."""
+    return Condition(
+        f"SELECT COUNT(*) FROM (SELECT 1 {_from(feed)} WHERE {condition.sql} LIMIT {limit:d})",
+        condition.parameters,
+    )
+
+
 def zones_key(feed: Feed) -> str:
     """A feed's zones, as the function gets them."""
     return "/".join(zone.value for zone in feed.zones)
 
 
 def select_range(feed: Feed) -> Condition:
-    """The smallest and the largest of the times stored as numbers, and of those stored as text."""
-    time = _time(feed)
-    is_date = f"{time} GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'"
-    return Condition(
-        f"SELECT MIN({time}), MAX({time}) {_from(feed)} WHERE typeof({time}) IN ('integer', 'real')"
-        f" UNION ALL SELECT MIN({time}), MAX({time}) {_from(feed)} WHERE {is_date}"
-    )
+    """The smallest and the largest of the stored times: numbers come before text."""
+    return Condition(f"SELECT MIN({_time(feed)}), MAX({_time(feed)}) {_from(feed)}")
 
 
 def split(window: Window, low: int, high: int, *, newest: bool) -> list[Window]:
     """Cut a window into several, small ones first, given where the times of the rows lie."""
-    since = low - _SPREAD_NS if window.since is None else max(window.since, low - _SPREAD_NS)
-    until = high + _SPREAD_NS if window.until is None else min(window.until, high + _SPREAD_NS)
+    low, high = low - _OFFSET_NS, high + _OFFSET_NS
+    since = low if window.since is None else max(window.since, low)
+    until = high if window.until is None else min(window.until, high)
     windows: list[Window] = []
     size = _WINDOW_NS
     while until - since > size and len(windows) < _WINDOWS_MAX:
@@ -230,14 +244,11 @@ def select_below(table: Table, root: str) -> Condition:
     )
 
 
-def select_sleeps(feed: Feed, words: tuple[str, ...]) -> Condition:
-    """Agent and time of every session's end."""
-    where = one_of(feed.table, "type", list(words))
-    return Condition(
-        f"SELECT {expression(feed.table, 'agent')},"
-        f" {FUNCTION}(?, {_time_arguments(feed)}) {_from(feed)} WHERE {where.sql}",
-        (zones_key(feed), *where.parameters),
-    )
+def select_sleeps(feed: Feed, words: tuple[str, ...], condition: Condition) -> Condition:
+    """Agent, id and time of every session's end."""
+    where = all_of(condition, one_of(feed.table, "type", words))
+    roles = ", ".join(expression(feed.table, role) for role in ("agent", "id", "created"))
+    return Condition(f"SELECT {roles} {_from(feed)} WHERE {where.sql}", where.parameters)
 
 
 def ends(feed: Feed, prefix: str, part: str) -> Condition:
@@ -262,6 +273,10 @@ def _from(feed: Feed) -> str:
     return f'FROM "{feed.table.name}" AS r'
 
 
+def _is_plain(feed: Feed) -> Condition:
+    return Condition(f"({expression(feed.table, 'id')} GLOB '{_LIKE_UUID7}') IS NOT 1")
+
+
 def _time(feed: Feed) -> str:
     return expression(feed.table, feed.tells.later or "created")
 
@@ -283,8 +298,9 @@ def _near(feed: Feed, window: Window) -> Condition:
     if window == Window() or not (feed.tells.later or feed.table.has("created")):
         return ANY
     time = _time(feed)
-    numbers: list[Condition] = []
-    texts: list[Condition] = []
+    # Numbers come before text, and each bound would let all of the other through.
+    numbers = [Condition(f"{time} < ''")]
+    texts = [Condition(f"{time} >= ''")]
     for sign, ns, spread in (
         (">=", window.since, -_SPREAD_NS),
         ("<", window.until, _SPREAD_NS),
@@ -294,5 +310,10 @@ def _near(feed: Feed, window: Window) -> Condition:
             day = date_text(ns + spread)
             if day is not None:
                 texts.append(Condition(f"{time} {sign} ?", (day,)))
-    number, text = all_of(*numbers), all_of(*texts or [ANY])
-    return Condition(f"(({number.sql}) OR ({text.sql}))", number.parameters + text.parameters)
+    # A column of text makes text of seconds since 1970.
+    seconds = Condition(f"typeof({time}) = 'text' AND {time} GLOB '[0-9][0-9][0-9][0-9][0-9]*'")
+    return any_of(*(_group(each) for each in (all_of(*numbers), all_of(*texts), seconds)))
+
+
+def _group(condition: Condition) -> Condition:
+    return Condition(f"({condition.sql})", condition.parameters)

@@ -56,7 +56,14 @@ class Words(NamedTuple):
     now_ns: int
 
 
-def tell(feed: Feed, values: Values, words: Words) -> SourceEvent | str:
+class Told(NamedTuple):
+    """An event, and its time."""
+
+    ns: int
+    event: SourceEvent
+
+
+def tell(feed: Feed, values: Values, words: Words) -> Told | str:
     """Make the event of a row, or say what of the row is not understood."""
     table, tells = feed.table, feed.tells
     moment = find_moment(feed, values, words.fallback)
@@ -87,7 +94,7 @@ def tell(feed: Feed, values: Values, words: Words) -> SourceEvent | str:
     if tells.suffix == "complete" and values.get("status") not in (None, *_DONE):
         inferred.append("type")
     key = key_of(table.kind, row_id)
-    return SourceEvent(
+    event = SourceEvent(
         id=f"{key}/{tells.suffix}" if tells.suffix else key,
         time=time,
         primitive=primitive,
@@ -101,6 +108,7 @@ def tell(feed: Feed, values: Values, words: Words) -> SourceEvent | str:
         remark=check_clock(moment.ns, words.now_ns),
         relations=tuple(_relations(feed, values, words)),
     )
+    return Told(moment.ns, event)
 
 
 def find_moment(feed: Feed, values: Values, fallback: Fallback) -> Moment | None:
