@@ -6,6 +6,7 @@ from bench.durable import DURABLE
 from bench.emit import EMIT, THREADS
 from bench.index import INDEX
 from bench.processes import PROCESSES
+from bench.sources import SOURCES
 from bench.swarm import SWARM
 
-BENCHMARKS = (EMIT, THREADS, SWARM, DURABLE, PROCESSES, INDEX, ASK, COMMANDS)
+BENCHMARKS = (EMIT, THREADS, SWARM, DURABLE, PROCESSES, INDEX, ASK, SOURCES, COMMANDS)

@@ -73,6 +73,11 @@ TARGETS = (
     Target("index.memory", "catch-up of 10M, peak memory", "", 400, "MB"),
     *_LOOK_UPS,
     *map(_at_ten_million, _LOOK_UPS),
+    Target("source.task.indexed", "a task in databases, indexed", "journal", 100, "ms"),
+    Target("source.task.bare", "a task in databases as they are", "journal", 2000, "ms"),
+    Target("source.first.indexed", "first row of databases, indexed", "journal", 300, "ms"),
+    Target("source.first.bare", "first row of databases as they are", "journal", 300, "ms"),
+    Target("source.memory", "asking databases, peak memory", "journal", 200, "MB"),
     Target("command.version", "whence --version", "python -c pass", 5, "×"),
     Target("command.ref", "whence <ref>, 1M events", "python -c pass", 10, "×"),
 )

@@ -75,6 +75,8 @@ def test_the_promises_of_the_first_issue_are_all_there() -> None:
         "ask.statistics": 40, "ask.find": 1000,
         "ask10.timeline": 3, "ask10.last": 3, "ask10.id": 3, "ask10.hour": 3,
         "ask10.causality": 6, "ask10.statistics": 120, "ask10.find": 3000,
+        "source.task.indexed": 100, "source.task.bare": 2000,
+        "source.first.indexed": 300, "source.first.bare": 300, "source.memory": 200,
         "command.version": 5, "command.ref": 10,
     }  # fmt: skip
 

@@ -1,0 +1,202 @@
+"""Meta-layer against dedicated storage: a swarm's six databases read in place, beside a journal of the same.
+
+The seed's first open question. The same questions through `whence.open()`, in turn, warm: to the databases
+as they are, to the same with indexes, and to the journal. `python -m bench.sources` prints the whole table.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import whence
+from bench.index import MILLION
+from bench.measure import Benchmark, Finding, Plan, percentile
+from bench.space import Stores, make_stores, some_tasks
+from bench.targets import BY_KEY
+from whence.ask.timeline import Timeline
+from whence.query import Query
+
+SIZES = (10_000, 100_000, MILLION)
+WAYS = ("bare", "indexed", "journal")
+QUESTIONS = {
+    "task": "one task",
+    "agent": "one agent since",
+    "last": "last 100",
+    "first": "first of all",
+    "first_agent": "first of an agent",
+}
+_SINCE_NS = 6 * 3_600_000_000_000
+_BUDGET_S = 20.0
+"""So long is one question asked, after the least number of rounds."""
+_ROUNDS_MIN = 5
+
+Ask = Callable[[whence.Log], list[str]]
+Times = Mapping[tuple[str, str], Sequence[float]]
+"""Milliseconds of each turn, by question and way."""
+
+
+def open_way(way: str, stores: Stores) -> whence.Log:
+    """A log to ask: the journal, or an empty one with the databases as its source."""
+    if way == "journal":
+        return whence.open(stores.journal)
+    folder = getattr(stores, way)
+    return whence.open(folder / "nothing", sources=[f"space-os:{folder}"])
+
+
+def make_questions(stores: Stores, rounds: int) -> dict[str, list[Ask]]:
+    """For each kind of question as many as there are rounds, about many subjects; the ids are the answer."""
+    tasks = some_tasks(stores, rounds)
+    agents = [f"agent-{number * 7 % 50}" for number in range(rounds)]
+    since = Query(since=stores.end_ns - _SINCE_NS)
+
+    def first(log: whence.Log, agent: str | None = None) -> list[str]:
+        return [next(iter(log.timeline(agent=agent).rows)).event.id]
+
+    def last(log: whence.Log) -> list[str]:
+        return _ids(log.timeline(limit=100))
+
+    return {
+        "task": [lambda log, task=task: _ids(log.timeline(target=task)) for task in tasks],  # type: ignore[misc]
+        "agent": [
+            lambda log, agent=agent: _ids(log.timeline(agent=agent, query=since))  # type: ignore[misc]
+            for agent in agents
+        ],
+        "last": [last] * rounds,
+        "first": [first] * rounds,
+        "first_agent": [lambda log, agent=agent: first(log, agent) for agent in agents],  # type: ignore[misc]
+    }
+
+
+def _ids(timeline: Timeline) -> list[str]:
+    return [row.event.id for row in timeline.rows]
+
+
+def ask_in_turn(stores: Stores, rounds: int) -> Times:
+    """Put every question to each way in turn; refuse ways that answer differently."""
+    times: dict[tuple[str, str], list[float]] = {}
+    with ExitStack() as stack:
+        logs = {way: stack.enter_context(open_way(way, stores)) for way in WAYS}
+        for kind, questions in make_questions(stores, rounds).items():
+            start = time.monotonic()
+            # The first turn warms up what is asked about, and does not count.
+            for number, ask in enumerate([questions[0], *questions]):
+                if number > _ROUNDS_MIN and time.monotonic() - start > _BUDGET_S:
+                    break
+                answers = {}
+                for way, log in logs.items():
+                    began = time.perf_counter_ns()
+                    answers[way] = ask(log)
+                    took = time.perf_counter_ns() - began
+                    if number:
+                        times.setdefault((kind, way), []).append(took / 1e6)
+                _compare(kind, answers)
+        warned = [text for log in logs.values() for text in log.warnings]
+    if warned:
+        raise AssertionError(f"the answers are not whole: {'; '.join(warned)}")
+    return times
+
+
+def _compare(kind: str, answers: Mapping[str, list[str]]) -> None:
+    wanted = sorted(answers["journal"])
+    for way, answer in answers.items():
+        if sorted(answer) != wanted or not wanted:
+            raise AssertionError(f"{kind}: {way} gives {len(answer)} events, want {len(wanted)}")
+
+
+def peak_of(way: str, stores: Stores) -> tuple[float, float]:
+    """Peak memory in MB of a process that asks everything once, and of one that asks nothing."""
+    command = [sys.executable, "-m", "bench.sources", "--rows", str(stores.rows), "--peak", way]
+    answer = subprocess.run(command, check=True, capture_output=True).stdout
+    before, after = json.loads(answer)
+    return after, before
+
+
+def _ask_once(way: str, stores: Stores) -> tuple[float, float]:
+    before = _peak_mb()
+    with open_way(way, stores) as log:
+        for questions in make_questions(stores, 1).values():
+            for ask in questions:
+                ask(log)
+    return before, _peak_mb()
+
+
+def _peak_mb() -> float:
+    """Of this process alone: what `getrusage` tells of a child may be its parent's peak."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
+
+
+def run(plan: Plan) -> Iterator[Finding]:
+    # A first impression is one of the smallest size.
+    rows = MILLION if plan.events >= MILLION else SIZES[0]
+    stores = make_stores(rows)
+    times = ask_in_turn(stores, plan.rounds)
+    at = f"at {rows:,} rows"
+    peaks = {way: peak_of(way, stores) for way in WAYS}
+    for way in ("indexed", "bare"):
+        ours, theirs = (statistics.median(times["task", each]) for each in (way, "journal"))
+        note = f"{at}; p95 {percentile(times['task', way], 95):.0f} ms"
+        yield Finding(f"source.task.{way}", ours, f"{ours:.1f} ms", f"{theirs:.2f} ms", note)
+    for way in ("indexed", "bare"):
+        ours, theirs = (
+            max(statistics.median(times[kind, each]) for kind in ("first", "first_agent"))
+            for each in (way, "journal")
+        )
+        others = ", ".join(
+            f"{QUESTIONS[kind]} {statistics.median(times[kind, way]):.0f} ms"
+            for kind in ("agent", "last")
+        )
+        note = f"{at}; {others}"
+        yield Finding(f"source.first.{way}", ours, f"{ours:.1f} ms", f"{theirs:.2f} ms", note)
+    most = max(("indexed", "bare"), key=lambda way: peaks[way][0])
+    peak, idle = peaks[most]
+    note = f"{at}, {most}; {idle:.0f} MB of it before the first question"
+    theirs = peaks["journal"][0]
+    yield Finding("source.memory", peak, f"{peak:.0f} MB", f"{theirs:.0f} MB", note)
+
+
+def print_table(sizes: Sequence[int], rounds: int) -> None:
+    """Every size, question and way, as Markdown; medians of wall time."""
+    print("| rows | question | databases | with indexes | journal |")
+    print("|-----:|----------|----------:|-------------:|--------:|")
+    for rows in sizes:
+        stores = make_stores(rows)
+        times = ask_in_turn(stores, rounds)
+        for kind, words in QUESTIONS.items():
+            cells = [f"{_digits(statistics.median(times[kind, way]))} ms" for way in WAYS]
+            print(f"| {rows:,} | {words} | {' | '.join(cells)} |", flush=True)
+        peaks = [f"{peak_of(way, stores)[0]:.0f} MB" for way in WAYS]
+        print(f"| {rows:,} | peak memory | {' | '.join(peaks)} |", flush=True)
+
+
+def _digits(ms: float) -> str:
+    return f"{ms:,.0f}" if ms >= 100 else f"{ms:.1f}" if ms >= 1 else f"{ms:.2f}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.sources", description=__doc__)
+    parser.add_argument("--rows", type=int, action="append", help="size of the store")
+    parser.add_argument("--rounds", type=int, default=25, help="how often each has its turn")
+    parser.add_argument("--peak", choices=WAYS, help="only tell what memory asking this way takes")
+    given = parser.parse_args()
+    if given.peak:
+        print(json.dumps(_ask_once(given.peak, make_stores(given.rows[0]))))
+    else:
+        print_table(given.rows or SIZES, given.rounds)
+
+
+SOURCES = Benchmark("sources", tuple(key for key in BY_KEY if key.startswith("source.")), run)
+
+if __name__ == "__main__":
+    main()
