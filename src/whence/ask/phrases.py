@@ -114,6 +114,33 @@ _WORDS: dict[tuple[str, str], _Words] = {
         "archived[ {target}| domain={domain}| discovery]",
         "archived[ {subject}| domain={domain}| discovery]",
     ),
+    ("git", "commit"): _Words(
+        '[{agent} ]committed[ to {target}][: "{headline}"]',
+        'committed[ to {target}][: "{headline}"]', 'commit[ ("{headline}")]',
+    ),
+    ("git", "merge"): _Words(
+        '[{agent} ]merged[ into {target}][: "{headline}"]',
+        'merged[ into {target}][: "{headline}"]', 'merge[ ("{headline}")]',
+    ),
+    ("git", "change"): _Words(
+        "[{target} ][{change}|changed][ by {agent}]", "[{change}|changed][ {target}]",
+        "[{change}|changed][ {subject}]",
+    ),
+    ("git", "tag"): _Words(
+        "tagged[ {target}][ by {agent}]", "tagged[ {target}]", "tag[ {subject}]"
+    ),
+    ("claude", "prompt"): _Words(
+        '[{agent} ]asked[: "{text}"]', 'asked[: "{text}"]', 'prompt[ ("{text}")]'
+    ),
+    ("claude", "say"): _Words(
+        '[{agent} ]said[: "{text}"]', 'said[: "{text}"]', 'said[ "{text}"]'
+    ),
+    ("claude", "think"): _Words(
+        '[{agent} ]thought[: "{text}"]', 'thought[: "{text}"]', 'thought[ "{text}"]'
+    ),
+    ("claude", "tool"): _Words("[{agent} ]ran[ {input}]", "ran[ {input}]", "ran[ {input}]"),
+    ("claude", "start"): _Words(*("session began[ in {folder}]",) * 3),
+    ("claude", "summary"): _Words(*('summary[: "{text}"]',) * 3),
     (OWN, "writer.open"): _Words(
         *("[{program} |a program ]began to record[ (pid {pid} on {host})]",) * 3
     ),
@@ -262,6 +289,9 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
         "content", "message", "text", "summary", "title", "description", "result"
     ),
     "message": _reader_of("message_id"),
+    "headline": _reader_of("subject"),
+    "change": _reader_of("status"),
+    "folder": _reader_of("cwd"),
     "reason": _reader_of("reason", "why"),
     "topic": _reader_of("topic"),
     "domain": _reader_of("domain"),

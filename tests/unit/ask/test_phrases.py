@@ -247,3 +247,39 @@ def test_shortened_text_is_the_start_of_the_text_on_one_line(text: str, most: in
     assert len(short) <= most
     assert " ".join(text.split()).startswith(short.removesuffix("…").rstrip()) or short == ""
     assert re.fullmatch(r"\S+(?: \S+)*|", short)
+
+
+COMMIT = make_event("git", "commit", {"subject": "pay: keys"}, agent="zealot-1", target="main")
+CHANGE = make_event("git", "change", {"status": "added"}, agent="zealot-1", target="pay.py")
+
+
+@pytest.mark.parametrize(
+    ("event", "view", "told", "node"),
+    [
+        (COMMIT, View(), 'zealot-1 committed to main: "pay: keys"', 'git commit ("pay: keys")'),
+        (COMMIT, ZEALOT, 'committed to main: "pay: keys"', 'git commit ("pay: keys")'),
+        (CHANGE, View(), "pay.py added by zealot-1", "git added pay.py"),
+        (CHANGE, View(target="pay.py"), "added by zealot-1", "git added pay.py"),
+        (
+            make_event("git", "tag", {}, target="v1", agent="zealot-1"), View(),
+            "tagged v1 by zealot-1", "git tag v1",
+        ),
+        (
+            make_event("claude", "prompt", {"text": "fix it"}, agent="user"), View(),
+            'user asked: "fix it"', 'claude prompt ("fix it")',
+        ),
+        (
+            make_event("claude", "tool", {"input": "Bash ls"}, agent="claude"), View(),
+            "claude ran Bash ls", "claude ran Bash ls",
+        ),
+        (
+            make_event("claude", "tool", {"input": "Bash ls"}, agent="claude", duration=2_000_000),
+            View(), "claude.tool: Bash ls → done (2ms)", "claude.tool: Bash ls → done (2ms)",
+        ),
+    ],
+)  # fmt: skip
+def test_what_sources_tell_reads_like_what_was_recorded(
+    event: Event, view: View, told: str, node: str
+) -> None:
+    assert phrase(event, view) == told
+    assert node_label(event) == node
