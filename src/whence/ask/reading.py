@@ -20,7 +20,8 @@ R = TypeVar("R", "Row", "Place")
 Note = Callable[[str], None]
 """Takes a remark for the person who asked."""
 
-_BATCH_ROWS = 256
+# Few enough that their lines and events stay in the processor's cache.
+_BATCH_ROWS = 128
 _PROBLEMS_TOLD = 3
 _FORMATS_BYTES = 128 * 1024 * 1024
 _OPENED = b'"primitive":"whence","type":"writer.open"'

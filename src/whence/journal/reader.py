@@ -32,7 +32,7 @@ _LINE_GUESS_BYTES = 4096
 _TOGETHER = 200
 START_BYTES = 2 * _LINE_GUESS_BYTES
 """Of a segment as much as tells its format: its first line, or the first that is whole."""
-_BATCH_PLACES = 256
+_BATCH_PLACES = 128
 # Most lines are shorter, and what follows is read in vain.
 _LOOK_UP_BYTES = 1024
 _OPEN_FILES_MAX = 32
