@@ -51,7 +51,10 @@ class SpaceSource:
     def event(self, event_id: str) -> SourceEvent | None:
         """As `Source.event`."""
         reading = self._read()
-        return reading.event(event_id)
+        found = reading.event(event_id)
+        if found is None:
+            reading.check()
+        return found
 
     def matching(self, part: str, limit: int) -> list[SourceEvent]:
         """As `Source.matching`."""
@@ -61,6 +64,8 @@ class SpaceSource:
             if len(found) >= limit:
                 break
             found[event.id] = event
+        if not found:
+            reading.check()
         return list(found.values())
 
     def names(self, kind: NameKind) -> Iterator[str]:
@@ -130,7 +135,7 @@ class SpaceSource:
         reading = self._read()
         for each in reading.everything():
             if isinstance(each, Unread):
-                place = f"{each.feed.database}.db {each.feed.table.name} {each.values['id']!r}"
+                place = f"{each.feed.database} {each.feed.table.name} {each.values['id']!r}"
                 yield RawRow(place, each.problem, repr(each.values)[:_CONTENT_MAX])
 
     def close(self) -> None:
@@ -147,17 +152,20 @@ class SpaceSource:
         return reading
 
     def _open(self) -> dict[str, Database]:
-        """The databases that are there now, by the names they are called in messages."""
+        """The databases that are there now, by their file names."""
+        try:
+            paths = self._find()
+        except OSError as error:
+            raise StoreError(f"look at {self._path}: {error.strerror}") from error
+        return {path.name: self._database(path) for path in paths}
+
+    def _find(self) -> list[Path]:
         if not self._path.is_dir():
-            return {self._path.stem: self._database(self._path)}
+            return [self._path]
         # Later all moved to the one database; what was left behind would be told twice.
         for names in ((ONE,), NAMES):
-            found = {
-                name: self._database(path)
-                for name in names
-                if (path := self._path / f"{name}.db").exists()
-            }
-            if found:
+            paths = (self._path / f"{name}.db" for name in names)
+            if found := [path for path in paths if path.exists()]:
                 return found
         raise StoreError(f"{self._path} holds none of {', '.join(f'{name}.db' for name in NAMES)}")
 
