@@ -28,6 +28,8 @@ class Names:
 
     def name_of(self, value: Any) -> str | None:
         """What an id, or a name that stands in its place, is called; None for nothing."""
+        if isinstance(value, bytes):
+            value = value.decode(errors="replace")
         if value is None or value == "":
             return None
         if value not in self._names:

@@ -297,7 +297,7 @@ class Reading:
         self, feed: Feed, condition: Condition, query: Query, newest: bool
     ) -> list[Iterator[Sorted]]:
         window = Window(query.since, query.until)
-        is_narrow = self._is_narrow(feed, condition)
+        is_narrow = self._is_narrow(feed, condition, query)
         streams = []
         if feed.is_by_id:
             by_id = statements.select_by_id(
@@ -312,9 +312,14 @@ class Reading:
         ]
         return [*streams, self._sorted(feed, several)]
 
-    def _is_narrow(self, feed: Feed, condition: Condition) -> bool:
-        """Whether the condition lets few rows through, so that they are better sorted than searched."""
+    def _is_narrow(self, feed: Feed, condition: Condition, query: Query) -> bool:
+        """Whether the condition lets few rows through, so that they are better sorted than searched.
+
+        An agent that no index leads to is met soon enough along the ids: it does much, or it hardly matters.
+        """
         if condition == ANY:
+            return False
+        if query.target is None and not self._is_indexed(feed, feed.tells.agent or ""):
             return False
         try:
             rows = self.ask(feed.database, statements.count(feed, condition, _NARROW))
@@ -342,17 +347,22 @@ class Reading:
         return self._plain[place]
 
     def _windows(self, feed: Feed, window: Window, *, newest: bool) -> list[Window]:
-        """The window in parts, the first of them small, where the stored times tell how."""
+        """The window in parts, the first of them small, where the store tells how its times lie.
+
+        Any cut gives the right answer, so the ids will do: what happens to a row follows its creation soon.
+        """
         if not (feed.tells.later or feed.table.has("created")):
             return [window]
         try:
-            (ends,) = self.ask(feed.database, statements.select_range(feed))
+            low, high = map(created_ns, next(self.ask(feed.database, statements.select_ids(feed))))
+            if low is None or high is None:
+                ends = next(self.ask(feed.database, statements.select_range(feed)))
+                low, high = (stamp and stamp.ns for stamp in map(read_stamp, ends))
         except (StoreError, CorruptError):
             return [window]
-        low, high = map(read_stamp, ends)
         if low is None or high is None:
             return [window]
-        return statements.split(window, low.ns, high.ns, newest=newest)
+        return statements.split(window, low, high, newest=newest)
 
     def _sorted(self, feed: Feed, several: Sequence[Condition]) -> Iterator[Sorted]:
         try:

@@ -188,7 +188,12 @@ def zones_key(feed: Feed) -> str:
 
 def select_range(feed: Feed) -> Condition:
     """The smallest and the largest of the stored times: numbers come before text."""
-    return Condition(f"SELECT MIN({_time(feed)}), MAX({_time(feed)}) {_from(feed)}")
+    return _ends_of(feed, _time(feed))
+
+
+def select_ids(feed: Feed) -> Condition:
+    """The first and the last id, each by the index that ids have."""
+    return _ends_of(feed, expression(feed.table, "id"))
 
 
 def split(window: Window, low: int, high: int, *, newest: bool) -> list[Window]:
@@ -271,6 +276,12 @@ def _columns(table: Table) -> str:
 
 def _from(feed: Feed) -> str:
     return f'FROM "{feed.table.name}" AS r'
+
+
+def _ends_of(feed: Feed, what: str) -> Condition:
+    # Two questions, since SQLite takes only one end at a time from an index.
+    ends = (f"(SELECT {end}({what}) {_from(feed)})" for end in ("MIN", "MAX"))
+    return Condition(f"SELECT {', '.join(ends)}")
 
 
 def _is_plain(feed: Feed) -> Condition:

@@ -144,7 +144,7 @@ def _primitive(source: Any, kind: str) -> str:
 
 
 def _name(names: Names, values: Values, role: str | None) -> str | None:
-    return names.name_of(_plain(values.get(role))) if role else None
+    return names.name_of(values.get(role)) if role else None
 
 
 def _place(
