@@ -127,6 +127,7 @@ class Log:
         self._lock = threading.RLock()
         self._recorder: Recorder | None = None
         self._index: Index | None = None
+        self._has_said_problems = False
 
     # -- recording: the recorder's own methods, so that a call costs no hop more -----------------
 
@@ -307,7 +308,8 @@ class Log:
         needle = make_needle(text, pattern, ignore_case=ignore_case)
         self._check_folder()
         self._reader.check_format()
-        return find(self._reader, needle, clean_query(query), limit, self._warn, self._index)
+        kept = self._kept_index()
+        return find(self._reader, needle, clean_query(query), limit, self._warn, kept)
 
     def moment(self, phrase: str, *, agent: str | None = None, target: str | None = None) -> int:
         """Read a time phrase, with the look-ups that some need, as nanoseconds since 1970.
@@ -423,26 +425,35 @@ class Log:
         if not self.exists():
             self._check_folder()
             return None
-        with self._lock:
-            if self._index is None:
-                from whence.index import Index
-
-                self._index = Index.open(self.folder, self._reader)
-                is_new = True
-            else:
-                is_new = False
-            index = self._index
+        index = self._open_index()
         caught_up = index.catch_up(progress)
         if caught_up.behind:
             self._warn(f"the index is {caught_up.behind:,} bytes behind; another process holds it")
         if index.is_private:
             self._warn(f"{self.folder} does not take an index, so each command makes its own")
-        if is_new or caught_up.fragments or caught_up.losses:
+        if not self._has_said_problems or caught_up.fragments or caught_up.losses:
             from whence.ask.reading import say_problems
 
+            self._has_said_problems = True
             for text in say_problems(index):
                 self._warn(text)
         return index
+
+    def _open_index(self) -> "Index":
+        """The index as it is, an empty one if there is none yet."""
+        with self._lock:
+            if self._index is None:
+                from whence.index import Index
+
+                self._index = Index.open(self.folder, self._reader)
+            return self._index
+
+    def _kept_index(self) -> "Index | None":
+        """The index as it is, if somebody has made one."""
+        from whence.index.schema import FILE_NAME
+
+        is_there = self._index is not None or os.path.exists(self.folder / FILE_NAME)
+        return self._open_index() if is_there else None
 
     def _warn(self, text: str) -> None:
         if text not in self._warned:

@@ -508,3 +508,15 @@ def test_gaps_are_told(log: Log) -> None:
     (gap,) = log.examine().gaps
 
     assert (gap.lost, gap.reason) == (3, "disk full")
+
+
+def test_a_search_uses_an_index_that_is_there_and_makes_none(tmp_path: Path) -> None:
+    with whence.open(tmp_path) as log:
+        log.emit("ops", "create_task", target="task", data={"note": "a needle"})
+    with whence.open(tmp_path) as log:
+        assert len([*log.find("needle")]) == 1
+        assert not (tmp_path / "index.sqlite").exists()
+        log.catch_up()
+        log.emit("ops", "create_task", target="task", data={"note": "another needle"})
+    with whence.open(tmp_path) as log:
+        assert len([*log.find("needle")]) == 2

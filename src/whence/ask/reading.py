@@ -41,7 +41,8 @@ def has_remains(folder: Path) -> bool:
 
 def say_problem(segment: str, offset: int, length: int, problem: str) -> str:
     """Name a place in the journal that is no event."""
-    return f"{segment} at {offset}: {length} bytes are not an event: {problem}"
+    reason = problem.removeprefix("not an event: ")
+    return f"{segment} at {offset}: {length} bytes are not an event: {reason}"
 
 
 def say_problems(index: "Index") -> Iterator[str]:
