@@ -39,7 +39,7 @@ Getter = Callable[[Row], Any]
 def render_id(value: Any) -> str | None:
     """One part of an id as text: of a text, a whole number, or bytes as hexadecimal digits."""
     if isinstance(value, str):
-        return value if value and _is_plain(value) else None
+        return value if value and (value.isascii() or not _UNREADABLE(value)) else None
     if isinstance(value, bytes):
         return value.hex() or None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -47,9 +47,7 @@ def render_id(value: Any) -> str | None:
 
 def render_word(value: Any) -> str | None:
     """An agent, target or type as text."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return render_id(value)
+    return ("true" if value else "false") if isinstance(value, bool) else render_id(value)
 
 
 def stored_forms(text: str) -> list[str | int | bytes]:
@@ -83,10 +81,6 @@ def split_id(text: str, prefix: str | None, size: int) -> list[str] | None:
 
 def _escape(part: str) -> str:
     return part.replace("%", "%25").replace(":", "%3A")
-
-
-def _is_plain(text: str) -> bool:
-    return text.isascii() or not _UNREADABLE(text)
 
 
 class Key(NamedTuple):
@@ -127,13 +121,14 @@ class Reader:
         self._home = home
         self._source = source
         self._default_primitive = primitive
-        self._now_ns = now_ns
+        self.now_ns = now_ns
         self._clock = make_clock(mapping)
         self._time = getter(mapping.time)
         self._ids = [(column, getter(column)) for column in mapping.ids]
         self._parents = [getter(column) for column in mapping.parents]
         self._agent = _field(mapping.agent, getter)
         self._target = _field(mapping.target, getter)
+        self._part_of = _field(mapping.part_of, getter)
         self._type = _field(mapping.type, getter)
         self._primitive = _field(mapping.primitive, getter)
         self._status = _field(mapping.status, getter)
@@ -175,6 +170,8 @@ class Reader:
             if part is None:
                 return f"{column} is {_shorten(get(row))}, want an id"
             parts.append(part)
+        if self._prefix is None and len(parts) == 1:
+            return Key(reading.ns, parts[0], reading.is_naive)
         return Key(reading.ns, join_id(self._prefix, parts), reading.is_naive)
 
     def agent(self, row: Row) -> str | None:
@@ -184,6 +181,11 @@ class Reader:
     def target(self, row: Row) -> str | None:
         """The row's target."""
         target = render_word(self._target.get(row))
+        return clean_target(target) if target else None
+
+    def part_of(self, row: Row) -> str | None:
+        """The target that the row's own is part of."""
+        target = render_word(self._part_of.get(row))
         return clean_target(target) if target else None
 
     def parent(self, row: Row) -> str | None:
@@ -242,7 +244,7 @@ class Reader:
             parent=self.parent(row),
             source=self._source,
             inferred=("time",) * is_guess + ("type",) * (type is None),
-            remark=remark or check_clock(key.ns, self._now_ns),
+            remark=remark or check_clock(key.ns, self.now_ns),
             relations=self.relations(row),
             payload=msgspec.Raw(msgspec.json.encode(self._payload(row, envelope, unread))),
         )

@@ -1,0 +1,478 @@
+"""Files of JSON lines, one or a folder of daily ones, by a mapping from keys to events.
+
+Lines need not be in order of time: the first question reads all of them once, and keeps for each event its
+time, its place and marks of its names. Later questions read what is new, and the lines they give.
+"""
+
+import glob
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from heapq import merge
+from itertools import chain, groupby, islice, pairwise
+from operator import itemgetter, methodcaller
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+from whence.errors import StoreError, WhenceError
+from whence.query import Query, matches
+from whence.sources.builtin import FORMATS, Format, keep, recognise
+from whence.sources.lines import decode_line, open_lines, read_lines
+from whence.sources.mapping import Map, MappingError, decode_maps, suggest_near
+from whence.sources.offsets import Offsets, Understanding, mark
+from whence.sources.ordering import HELD, put_in_order
+from whence.sources.rows import Getter, Reader, Row
+from whence.sources.source import Health, NameKind, RawRow, Source, SourceEvent, Tie
+
+_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_LOOKED_AT = 20
+"""Lines that are looked at to recognise a format."""
+
+_FIRST_BATCH = 16
+_BATCH_MAX = 1024
+_SEEN_MAX = 100_000
+_CONTENT_MAX = 2_000
+
+
+def open_source(path: Path, name: str, options: Mapping[str, Any]) -> Source:
+    """Make a source of a file, folder or pattern; ValueError if the mapping in `options` is wrong."""
+    where = f"[[source]] {path.name}"
+    rest = dict(options)
+    form = rest.pop("format", None)
+    if form is not None and form not in FORMATS:
+        near = suggest_near(str(form), FORMATS) or f", want one of {', '.join(FORMATS)}"
+        raise ValueError(f"{where}: format {form!r} is unknown{near}")
+    # A mapping that leaves the time to a format yet to be recognised is looked at as well.
+    _decode(where, FORMATS[form] if form else Format(frozenset(), {"time": "?"}, keep), rest)
+    return JsonlSource(path, name, where, form, rest)
+
+
+def _decode(where: str, form: Format, options: Mapping[str, Any]) -> Map:
+    maps = decode_maps({**form.options, **options}, where)
+    if "map" in options:
+        raise ValueError(f"{where}: lines have one mapping, want its keys without [[source.map]]")
+    for key in ("table", "parent_table"):
+        if key in options:
+            raise ValueError(f"{where}: `{key}` is for databases; lines have no tables")
+    return maps[0]
+
+
+class _Position(NamedTuple):
+    """Where an event stands: the number of its file, and its own in it."""
+
+    ns: int
+    file: int
+    number: int
+
+
+class _Told(NamedTuple):
+    position: _Position
+    row: Row
+    event: SourceEvent
+
+
+class JsonlSource:
+    """JSON lines that are mapped to events, by `options` and those of the built-in format `form`.
+
+    If there is neither a format nor a time, the format is recognised.
+    """
+
+    kind = "jsonl"
+
+    def __init__(
+        self, path: Path, name: str, where: str, form: str | None, options: Mapping[str, Any]
+    ) -> None:
+        self.name = name
+        self._path = path
+        self._where = where
+        self._form = form
+        self._options = options
+        self._understanding: Understanding | None = None
+        self._files: list[Offsets] = []
+
+    def events(
+        self, query: Query = Query(), *, newest_first: bool = False
+    ) -> Iterator[SourceEvent]:
+        """Give what `query` lets through; see `Source.events`."""
+        if query.trace is not None:
+            # Nothing here knows its trace, but a root belongs to its own.
+            root = self.event(query.trace)
+            yield from [root] if root is not None and matches(query, root) else []
+            return
+        files = self._update()
+        found = _in_order(_find_positions(files, query, newest_first), files, newest_first)
+        yield from (event for event in found if matches(query, event))
+
+    def event(self, event_id: str) -> SourceEvent | None:
+        """The event of that id, or None."""
+        files = self._update()
+        found = (event for event in _load(_find_id(files, event_id), files))
+        return next((event for event in found if event.id == event_id), None)
+
+    def matching(self, part: str, limit: int) -> list[SourceEvent]:
+        """Events whose id begins or ends with `part`, at most `limit`."""
+        files = self._update()
+        has_ids = any(len(file.ids) for file in files)
+        places = (
+            position
+            for position in _all_positions(files)
+            if has_ids or _is_end_of(part, files[position.file].place(position.number))
+        )
+        events = (event for event in _load(places, files) if _is_end_of(part, event.id))
+        return list(islice(events, limit))
+
+    def names(self, kind: NameKind) -> Iterator[str]:
+        """The targets or agents of its events."""
+        files = self._update()
+        for event in _load(_first_of_each(files, kind), files):
+            name = event.target if kind == "target" else event.agent
+            if name is not None:
+                yield name
+
+    def has_name(self, kind: NameKind, name: str) -> bool:
+        """Whether an event has that target or agent."""
+        query = Query(target=name, own=True) if kind == "target" else Query(agent=name, own=True)
+        files = self._update()
+        found = _load(_find_positions(files, query, newest_first=False), files)
+        return any(matches(query, event) for event in found)
+
+    def below(self, target: str) -> list[str]:
+        """The targets that the mapping's `part_of` puts under `target`."""
+        files = self._update()
+        found = dict.fromkeys(
+            told.event.target
+            for told in _tell_all(_find_marked(files, "part_of", target), files)
+            if files[told.position.file].understanding.reader.part_of(told.row) == target
+        )
+        return [name for name in found if name is not None and name != target]
+
+    def causes(self, event: SourceEvent) -> list[Tie]:
+        """What its relations name, as far as it is there."""
+        ties = ((each.reason, self.event(each.id)) for each in event.relations)
+        return [Tie(reason, cause) for reason, cause in ties if cause is not None]
+
+    def effects(self, event: SourceEvent) -> list[Tie]:
+        """The events whose relations name this one."""
+        files = self._update()
+        positions = dict.fromkeys(
+            _Position(file.ns(number), place, number)
+            for place, file in enumerate(files)
+            for number in file.find_related(event.id)
+        )
+        return [
+            Tie(relation.reason, effect)
+            for effect in _load(positions, files)
+            for relation in effect.relations
+            if relation.id == event.id
+        ]
+
+    def health(self) -> Health:
+        """How well the lines are understood."""
+        try:
+            files = self._update()
+        except WhenceError as error:
+            return Health(problem=str(error))
+        return Health(
+            events=sum(map(len, files)),
+            newest_ns=max(
+                (file.newest_ns for file in files if file.newest_ns is not None), default=None
+            ),
+            not_understood=sum(file.not_understood + bool(file.problem) for file in files),
+            problem="; ".join(file.problem for file in files if file.problem),
+            note=self._form or "",
+        )
+
+    def raw(self) -> Iterator[RawRow]:
+        """The lines that are not understood."""
+        for file in self._update():
+            try:
+                for number, line, problem in file.raw():
+                    content = line.data[:_CONTENT_MAX].decode(errors="replace").strip()
+                    yield RawRow(f"{file.name}:{number}", problem, content)
+            except WhenceError as error:
+                yield RawRow(file.name, str(error), "")
+
+    def close(self) -> None:
+        """Give everything back. The next use reads it again."""
+        self._files = []
+        self._understanding = None
+
+    def _update(self) -> list[Offsets]:
+        """Bring what is known of the files up to what they hold now."""
+        paths = _list_files(self._path)
+        understanding = self._understand(paths)
+        understanding.reader.now_ns = time.time_ns()
+        known = {file.path: file for file in self._files}
+        is_changed = list(known) != list(paths.values())
+        files = []
+        for name, path in paths.items():
+            file = known.get(path)
+            try:
+                if file is None or file.is_replaced():
+                    file = Offsets(path, name, understanding)
+                is_changed |= file.update()
+            except StoreError as error:
+                if len(paths) == 1:
+                    raise
+                file = file or Offsets(path, name, understanding)
+                file.problem = str(error)
+            files.append(file)
+        if is_changed:
+            _count_repeats(files)
+        self._files = files
+        return files
+
+    def _understand(self, paths: Mapping[str, Path]) -> Understanding:
+        if self._understanding is None:
+            if self._form is None and "time" not in self._options:
+                self._form = self._recognise(paths)
+            form = FORMATS[self._form] if self._form else Format(frozenset(), {}, keep)
+            reader = Reader(
+                _decode(self._where, form, self._options),
+                source=self.name,
+                primitive=_name_store(self._path),
+                getter=_find_key,
+                now_ns=time.time_ns(),
+            )
+            self._understanding = Understanding(form.prepare, reader)
+        return self._understanding
+
+    def _recognise(self, paths: Mapping[str, Path]) -> str:
+        found = None
+        for path in paths.values():
+            with open_lines(path) as file:
+                rows = (
+                    decode_line(line.data) for line in islice(read_lines(file, path), _LOOKED_AT)
+                )
+                found = recognise([row for row in rows if not isinstance(row, str)])
+            if found is not None:
+                return found
+        raise MappingError(
+            f"{self._where} has no mapping, and is none of {', '.join(FORMATS)};"
+            f" `whence sources suggest {self._path.name}` proposes one"
+        )
+
+
+def _in_order(
+    positions: Iterable[_Position], files: list[Offsets], newest_first: bool
+) -> Iterator[SourceEvent]:
+    """Read the events at positions that come by time, and put those of one time in order of their ids."""
+    batch: list[_Position] = []
+    size = _FIRST_BATCH
+    for _, group in groupby(positions, itemgetter(0)):
+        same = iter(group)
+        tied = list(islice(same, HELD))
+        rest = next(same, None)
+        if rest is None:
+            batch += tied
+            if len(batch) < size:
+                continue
+        yield from _by_id(batch, files, newest_first)
+        batch, size = [], min(2 * size, _BATCH_MAX)
+        if rest is not None:
+            # More of one time than are held: their places are sorted, and their lines read again.
+            told = _tell_all(chain(tied, [rest], same), files)
+            items = ((each.event.time_ns, each.event.id, tuple(each.position)) for each in told)
+            sorted_places = (
+                _Position(*place) for _, _, place in put_in_order(items, newest_first=newest_first)
+            )
+            yield from _load(sorted_places, files)
+    yield from _by_id(batch, files, newest_first)
+
+
+def _by_id(
+    positions: list[_Position], files: list[Offsets], newest_first: bool
+) -> Iterator[SourceEvent]:
+    told = sorted(
+        _tell_all(positions, files),
+        key=lambda each: (each.position.ns, each.event.id),
+        reverse=newest_first,
+    )
+    return (each.event for each in told)
+
+
+def _load(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[SourceEvent]:
+    return (told.event for told in _tell_all(positions, files))
+
+
+def _tell_all(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[_Told]:
+    """Read the events that stand there, in the order given, a batch at a time."""
+    rest, size = iter(positions), _FIRST_BATCH
+    while batch := list(islice(rest, size)):
+        found: dict[_Position, _Told] = {}
+        # In the order of the files, which packed ones can only be read in.
+        for place, standing in groupby(sorted(batch, key=itemgetter(1, 2)), itemgetter(1)):
+            with files[place].open() as opened:
+                for position in standing:
+                    found[position] = _tell(files[place], opened, position)
+        yield from (found[position] for position in batch)
+        size = min(2 * size, _BATCH_MAX)
+
+
+def _tell(file: Offsets, opened: IO[bytes], position: _Position) -> _Told:
+    row, key = file.load(opened, position.number)
+    remark = None
+    repeat = file.repeats[position.number] if file.repeats else 0
+    if repeat:
+        remark = f"several lines have the id {key.id}"
+        key = key._replace(id=f"{key.id}#{repeat + 1}")
+    return _Told(position, row, file.understanding.reader.event(row, key, remark))
+
+
+def _name_store(path: Path) -> str:
+    """What the lines of a store are called that do not say it: as the file, or the folder of several."""
+    while glob.has_magic(path.name):
+        path = path.parent
+    return path.name.lstrip(".").partition(".")[0] or "lines"
+
+
+def _find_key(key: str) -> Getter:
+    """How a key is found in an object: as it is written, else as a path: `data.user.name`, `items.0`."""
+    steps = key.split(".")
+    if len(steps) == 1:
+        return methodcaller("get", key)
+
+    def find(row: Row) -> Any:
+        value: Any = row.get(key)
+        if value is not None:
+            return value
+        value = row
+        for step in steps:
+            if isinstance(value, dict):
+                value = value.get(step)
+            elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+                value = value[int(step)]
+            else:
+                return None
+        return value
+
+    return find
+
+
+def _list_files(path: Path) -> dict[str, Path]:
+    """The files that are meant, by what they are called, in order of their names."""
+    try:
+        if path.is_dir():
+            found = [each for each in path.iterdir() if each.name.endswith(_SUFFIXES)]
+            named = {each.name: each for each in sorted(found)}
+        elif path.exists() or not glob.has_magic(str(path)):
+            return {path.name: path}
+        else:
+            named = {found: Path(found) for found in sorted(glob.glob(str(path), recursive=True))}
+            if not named:
+                raise StoreError(f"no file is named like {path}")
+            named = _shorten_names(named)
+    except OSError as error:
+        raise StoreError(f"look at {path}: {error.strerror}") from error
+    # While a file is packed, both stand there.
+    return {
+        name: each
+        for name, each in named.items()
+        if name.removesuffix(".gz") not in named or not name.endswith(".gz")
+    }
+
+
+def _shorten_names(paths: Mapping[str, Path]) -> dict[str, Path]:
+    """Call files by their own names, if those tell them apart."""
+    short = {path.name: path for path in paths.values()}
+    return short if len(short) == len(paths) else dict(paths)
+
+
+def _find_positions(files: list[Offsets], query: Query, newest_first: bool) -> Iterator[_Position]:
+    """Where the answers probably stand, by time."""
+    streams = [_find_in(file, place, query, newest_first) for place, file in enumerate(files)]
+    return streams[0] if len(streams) == 1 else merge(*streams, reverse=newest_first)
+
+
+def _find_in(file: Offsets, place: int, query: Query, newest_first: bool) -> Iterator[_Position]:
+    wanted = [
+        (name, value)
+        for name, value in (
+            ("parent", query.parent),
+            ("target", query.target),
+            ("agent", query.agent),
+        )
+        if value is not None
+    ]
+    within = file.between(query.since, query.until)
+    numbers: Sequence[int] = within
+    if wanted:
+        (name, value), *others = wanted
+        marks = [(file.marks.get(other), mark(each)) for other, each in others]
+        numbers = [
+            number
+            for number in file.find(name, value)
+            if number in within and all(found and found[number] == each for found, each in marks)
+        ]
+    if not file.is_ordered:
+        since, until = query.since, query.until
+        numbers = sorted(
+            (
+                number
+                for number in numbers
+                if (since is None or file.ns(number) >= since)
+                and (until is None or file.ns(number) < until)
+            ),
+            key=file.ns,
+        )
+    for number in numbers[::-1] if newest_first else numbers:
+        yield _Position(file.ns(number), place, number)
+
+
+def _find_marked(files: list[Offsets], name: str, value: str) -> Iterator[_Position]:
+    for place, file in enumerate(files):
+        for number in file.find(name, value):
+            yield _Position(file.ns(number), place, number)
+
+
+def _find_id(files: list[Offsets], event_id: str) -> Iterator[_Position]:
+    """Where the event of that id probably stands."""
+    written, _, repeat = event_id.rpartition("#")
+    name, _, line = event_id.rpartition(":")
+    for place, file in enumerate(files):
+        numbers = list(file.find_id(event_id))
+        if repeat.isdecimal():
+            numbers += file.find_id(written)
+        if not file.ids and file.name == name and line.isdecimal():
+            number = file.at_line(int(line))
+            numbers += [] if number is None else [number]
+        for number in numbers:
+            yield _Position(file.ns(number), place, number)
+
+
+def _all_positions(files: list[Offsets]) -> Iterator[_Position]:
+    for place, file in enumerate(files):
+        for number in range(len(file)):
+            yield _Position(file.ns(number), place, number)
+
+
+def _first_of_each(files: list[Offsets], kind: NameKind) -> Iterator[_Position]:
+    """Where each name is said, at least once."""
+    seen: set[int] = set()
+    for place, file in enumerate(files):
+        for number, each in enumerate(file.marks.get(kind, ())):
+            if each and each not in seen:
+                seen.add(each)
+                yield _Position(file.ns(number), place, number)
+        if len(seen) > _SEEN_MAX:
+            seen.clear()
+
+
+def _count_repeats(files: list[Offsets]) -> None:
+    """Count for each event those before it that have its id."""
+    for file in files:
+        del file.repeats[:]
+    marks = [each for file in files for each in file.ids]
+    if len(set(marks)) == len(marks):
+        return
+    marks.sort()
+    counts = {each: 0 for each, following in pairwise(marks) if each == following}
+    for file in files:
+        for each in file.ids:
+            count = counts.get(each, 0)
+            file.repeats.append(count)
+            if each in counts:
+                counts[each] = count + 1
+
+
+def _is_end_of(part: str, text: str) -> bool:
+    return text.startswith(part) or text.endswith(part)

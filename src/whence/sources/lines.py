@@ -1,0 +1,130 @@
+"""Files of JSON lines that other programs write: whole lines with their places, each decoded by itself.
+
+A line that is not finished is not there yet. Whatever a line holds, decoding gives an object or says what is
+wrong: what is not quite JSON but was plainly meant (NaN, numbers without bounds, bytes that are no UTF-8) is
+read, with those values as texts.
+"""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, NamedTuple, cast
+
+import msgspec
+
+from whence.errors import CorruptError, StoreError
+
+LINE_MAX = 16 * 1024 * 1024
+"""A longer line is not understood, and not held in memory."""
+
+_BOM = b"\xef\xbb\xbf"
+_SHOWN = 64
+_INT_DIGITS_MAX = 4_300
+_decode = msgspec.json.Decoder().decode
+
+
+class Line(NamedTuple):
+    """A line and where it stands, [offset, end).
+
+    `is_ended` is False for the last one of a file whose end is still to come; of a line that is too long, `data`
+    is only the beginning.
+    """
+
+    offset: int
+    end: int
+    data: bytes
+    is_ended: bool
+    is_too_long: bool
+
+
+def open_lines(path: Path) -> IO[bytes]:
+    """Open a file of lines, packed or not. Offsets are those of the unpacked bytes.
+
+    Raises:
+        StoreError: it is not there or may not be read.
+    """
+    try:
+        if path.suffix == ".gz":
+            return cast("IO[bytes]", gzip.open(path, "rb"))
+        return path.open("rb")
+    except FileNotFoundError as error:
+        raise StoreError(f"{path} is not there") from error
+    except OSError as error:
+        raise StoreError(f"read {path}: {error.strerror or error}") from error
+
+
+def read_lines(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[Line]:
+    """Give the lines from `offset` on.
+
+    Raises:
+        StoreError: the file cannot be read on. `CorruptError`: it is packed, and damaged there.
+    """
+    try:
+        file.seek(offset)
+        while data := file.readline(LINE_MAX + 1):
+            size, is_too_long = len(data), len(data) > LINE_MAX
+            last = data
+            while is_too_long and not last.endswith(b"\n"):
+                last = file.readline(LINE_MAX)
+                if not last:
+                    break
+                size += len(last)
+            if offset == 0:
+                data = data.removeprefix(_BOM)
+            shown = data[:_SHOWN] if is_too_long else data
+            yield Line(offset, offset + size, shown, last.endswith(b"\n"), is_too_long)
+            offset += size
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorruptError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise StoreError(f"read {path}: {error.strerror or error}") from error
+
+
+def decode_line(data: bytes) -> dict[str, Any] | str:
+    """The object that a line holds, or what is wrong with it."""
+    try:
+        value = _decode(data)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError):
+        value = _decode_leniently(data)
+    if isinstance(value, dict):
+        return value
+    return value if isinstance(value, _Wrong) else _Wrong(f"line is no object: {show(data)}")
+
+
+def show(data: bytes) -> str:
+    """The beginning of a line, for a message."""
+    text = data[:_SHOWN].decode(errors="replace").strip()
+    return repr(text + ("…" if len(data) > _SHOWN else ""))
+
+
+class _Wrong(str):
+    """What is wrong with a line, told apart from a line that is a text."""
+
+    __slots__ = ()
+
+
+def _decode_leniently(data: bytes) -> Any:
+    try:
+        value = json.loads(
+            data.decode(errors="replace"),
+            parse_float=_parse_float,
+            parse_int=_parse_int,
+            parse_constant=str,
+        )
+        # Half a surrogate pair is no text that can be written again.
+        return _decode(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    except RecursionError:
+        return _Wrong("line is nested too deeply")
+    except (ValueError, msgspec.MsgspecError) as error:
+        return _Wrong(f"line is no JSON: {error}")
+
+
+def _parse_float(text: str) -> float | str:
+    number = float(text)
+    return number if abs(number) != float("inf") else text
+
+
+def _parse_int(text: str) -> int | str:
+    return int(text) if len(text) < _INT_DIGITS_MAX else text
