@@ -18,7 +18,7 @@ from whence.ask.reading import read_events
 from whence.ask.references import Subject
 from whence.ask.stores import Stores
 from whence.ask.timeline import subject_as_json
-from whence.ask.web import Web, gather
+from whence.ask.web import Web, gather, tie_live
 from whence.event import Event
 from whence.index import Index, Row
 from whence.query import event_as_json
@@ -110,7 +110,12 @@ def make_causality(
     `depth` is how many levels of effects are told below the first causes, `width` how many effects of
     one event. With `is_wide` it also has what else came of the causes on the way.
     """
-    web = gather(stores, subject, is_wide=is_wide)
+    web = gather(stores.index, subject, is_wide=is_wide)
+    if stores.sources is not None:
+        from whence.ask.weaver import weave
+
+        weave(stores, stores.sources, web, subject, is_wide=is_wide)
+    tie_live(web, stores.index)
     effects = tie(web.rows, {*web.solid, *web.dotted})
     also = fold_claims(web.rows, effects)
     roots = find_roots(web.rows, effects, also)

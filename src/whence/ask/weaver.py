@@ -21,7 +21,12 @@ _Near = Callable[[SourceEvent], list[tuple[str, SourceEvent]]]
 """The events next to one, each with the reason of a dotted tie, "" of a solid one."""
 
 
-class Weaver:
+def weave(stores: Stores, sources: Sources, web: Web, subject: Subject, *, is_wide: bool) -> None:
+    """Add what sources tell of the subject and of the journal's events in the web, and what that leads to."""
+    _Weaver(stores, sources, web).weave(subject, is_wide=is_wide)
+
+
+class _Weaver:
     """Adds to a web what sources know of its events, and what that leads to. Used once."""
 
     def __init__(self, stores: Stores, sources: Sources, web: Web) -> None:

@@ -8,13 +8,12 @@ Events of sources have numbers below zero here, so that both kinds go the same w
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from whence.ask.paths import when
 from whence.ask.references import Subject
-from whence.ask.stores import Stores
 from whence.index import Index, Row
 from whence.query import Query
 
@@ -49,23 +48,28 @@ class Web:
         return [seq for seq in self.rows if seq >= 0]
 
 
-def gather(stores: Stores, subject: Subject, *, is_wide: bool) -> Web:
-    """Gather what led to the subject and what came of it; if `is_wide`, all that came of those causes too."""
-    web = Web()
-    index = stores.index
-    if index is not None and subject.told is None:
-        starts = _find_starts(index, subject)
-        web.asked.update(row.seq for row in starts)
-        web.rows.update(climb(index, starts))
-        add_effects(web, index, web.live() if is_wide else [row.seq for row in starts])
-        web.is_complete &= len(starts) < STARTS_MAX
-    if stores.sources is not None:
-        from whence.ask.weaver import Weaver
+def gather(index: Index | None, subject: Subject, *, is_wide: bool) -> Web:
+    """Gather what the journal knows to have led to the subject, and what came of it.
 
-        Weaver(stores, stores.sources, web).weave(subject, is_wide=is_wide)
-    if index is not None:
-        web.solid.update(_live_pairs(index, web))
+    If `is_wide`, also what else came of those causes. `tie_live` ties it together, last of all.
+    """
+    web = Web()
+    if index is None or subject.told is not None:
+        return web
+    starts = _find_starts(index, subject)
+    web.asked.update(row.seq for row in starts)
+    web.rows.update(climb(index, starts))
+    add_effects(web, index, web.live() if is_wide else [row.seq for row in starts])
+    web.is_complete &= len(starts) < STARTS_MAX
     return web
+
+
+def tie_live(web: Web, index: Index | None) -> None:
+    """Tie the journal's events together by their parents and links."""
+    if index is None:
+        return
+    web.solid.update((row.parent, row.seq) for row in web.rows.values() if row.parent is not None)
+    web.solid.update(index.links(web.live()))
 
 
 def add_effects(web: Web, index: Index, seqs: Iterable[int]) -> None:
@@ -73,13 +77,6 @@ def add_effects(web: Web, index: Index, seqs: Iterable[int]) -> None:
     effects = index.descendants(seqs, EVENTS_MAX)
     web.rows.update((row.seq, row) for row in effects)
     web.is_complete &= len(effects) < EVENTS_MAX
-
-
-def _live_pairs(index: Index, web: Web) -> Iterator[tuple[int, int]]:
-    for row in web.rows.values():
-        if row.parent is not None:
-            yield row.parent, row.seq
-    yield from index.links(web.live())
 
 
 def _find_starts(index: Index, subject: Subject) -> list[Row]:
