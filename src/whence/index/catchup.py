@@ -365,8 +365,8 @@ def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int
     """The segments with bytes not read yet: segment, its number, how far it was read.
 
     A segment that is new gets its number, so this belongs into a transaction. Raises
-    `JournalChangedError` if a segment is gone or shorter than what was read of it, or begins with
-    another event than it did.
+    `JournalChangedError` if a segment is gone or shorter than what was read of it, begins with
+    another event than it did, or has no line ending where reading ended.
     """
     known = {
         name: (number, consumed, first_offset, first_id)
@@ -389,6 +389,9 @@ def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int
             continue
         if first_id is not None and _id_at(reader, segment.name, first_offset) != first_id:
             raise JournalChangedError(f"segment {segment.name} was replaced", {})
+        if consumed and not reader.ends_line(segment.name, consumed):
+            # Somebody put bytes into its middle, and all that follow stand elsewhere now.
+            raise JournalChangedError(f"segment {segment.name} was changed", {})
         news.append((segment, number, consumed))
     return news
 

@@ -343,6 +343,10 @@ class Reader:
     def _head(self, name: str) -> bytes:
         return self._pread(name, _HEAD_BYTES, 0)
 
+    def ends_line(self, name: str, end: int) -> bool:
+        """Whether a line ends just before this place."""
+        return self._pread(name, 1, end - 1) == b"\n"
+
     def check_format(self) -> None:
         """Refuse a journal that a newer Whence wrote; FormatError names both versions."""
         for segment in self.segments():

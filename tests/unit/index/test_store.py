@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.index.lines import BASE_NS, append, make_id, make_line, open_index
 from whence.errors import StoreError
+from whence.event import Event
 from whence.index import Index, Problem
 from whence.index import database as database_module
 from whence.index import store as store_module
@@ -175,6 +176,22 @@ def test_what_was_cut_is_remembered_across_later_losses(tmp_path: Path) -> None:
     append(tmp_path, lines(1, 5))
     with open_index(tmp_path) as index:
         assert index.losses() == []
+
+
+def test_bytes_put_into_the_middle_of_a_segment_cost_no_event(tmp_path: Path) -> None:
+    """All that follow stand elsewhere then, and are found there."""
+    append(tmp_path, [make_line(n) for n in range(5)])
+    with open_index(tmp_path) as index:
+        path = tmp_path / "journal" / "2026-09-21.0000.jsonl"
+        first, rest = path.read_bytes().split(b"\n", 1)
+        path.write_bytes(first + b"\nby hand\n" + rest)
+
+        index.catch_up()
+
+        rows = list(index.find(Query()))
+        events = Reader(tmp_path).read_many((row.segment, row.offset) for row in rows)
+        assert [event.n for event in events if isinstance(event, Event)] == [0, 1, 2, 3, 4]
+        assert len(index.problems()) == 1
 
 
 def test_a_segment_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
