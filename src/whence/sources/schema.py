@@ -7,7 +7,7 @@ import msgspec
 
 from whence.errors import CorruptError
 from whence.sources.database import Database
-from whence.sources.mapping import WORDS, Map, MappingError, suggest_near, template_names
+from whence.sources.mapping import WORDS, Map, MappingError, Related, suggest_near, template_names
 
 _ROW_NAMES = ("rowid", "_rowid_", "oid")
 _HIDDEN = 1
@@ -48,7 +48,15 @@ def fit_maps(database: Database, maps: Sequence[Map], where: str) -> list[Fitted
         StoreError, CorruptError: the schema cannot be read.
     """
     names = table_names(database)
-    return [_fit(database, mapping, names, where) for mapping in maps]
+    fitted = [_fit(database, mapping, names, where) for mapping in maps]
+    mapped = {each.table.name for each in fitted}
+    for mapping, table in fitted:
+        for other in _other_tables(mapping):
+            if other not in mapped:
+                raise MappingError(
+                    f'{where}: table {table.name} refers to table "{other}", which no mapping is for'
+                )
+    return fitted
 
 
 def table_names(database: Database) -> dict[str, str]:
@@ -131,10 +139,25 @@ def _fit(database: Database, mapping: Map, names: dict[str, str], where: str) ->
             raise MappingError(
                 f'{about} has no column "{word}", which `text` names{suggest_near(word, known)}'
             )
-    others = [fitted.parent_table, *(why.table for _, why in fitted.related)]
-    for other in filter(None, others):
-        _find_table(other, names, where)
-    return Fitted(msgspec.structs.replace(fitted, table=name), table)
+    # As the schema writes them, since ids begin with them.
+    spelled = {other: _find_table(other, names, where) for other in _other_tables(fitted)}
+    return Fitted(
+        msgspec.structs.replace(
+            fitted,
+            table=name,
+            parent_table=fitted.parent_table and spelled[fitted.parent_table],
+            relations={
+                column: Related(reason=why.reason, table=why.table and spelled[why.table])
+                for column, why in fitted.related
+            },
+        ),
+        table,
+    )
+
+
+def _other_tables(mapping: Map) -> list[str]:
+    others = [mapping.parent_table, *(why.table for _, why in mapping.related)]
+    return [other for other in others if other is not None]
 
 
 def _find_table(name: str | None, names: dict[str, str], where: str) -> str:

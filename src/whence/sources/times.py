@@ -1,4 +1,4 @@
-"""Times as other programs write them: numbers of some unit, ISO text with or without a zone. Pure.
+"""Times as other programs write them: numbers of some unit, ISO text with or without a zone.
 
 Reading never guesses: what is no time in the unit that was named is None. A later value of the same unit
 and shape is never read as an earlier time, so a store may be asked to sort and to cut by its own values.
