@@ -118,7 +118,8 @@ def test_stored_times_are_read_as_they_stand(value: object, stamp: Stamp) -> Non
 @pytest.mark.parametrize(
     "value",
     [None, "", "some day", "2025-10-22", "2025-13-22 14:00:00", b"2025", "20251022T140000",
-     float("nan"), float("inf"), 2**62, "9" * 18, "٢٠٢٥-10-22 14:00:00"],
+     float("nan"), float("inf"), 2**62, "9" * 18,
+        "2025-10-22T14:00:00+20:00", "٢٠٢٥-10-22 14:00:00"],
 )  # fmt: skip
 def test_what_is_no_time_is_none(value: object) -> None:
     assert read_stamp(value) is None

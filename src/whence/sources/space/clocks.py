@@ -22,6 +22,8 @@ OFFSETS_NS = (-12 * 3_600 * NS_PER_S, 14 * 3_600 * NS_PER_S)
 """The smallest and the largest offset that a zone has."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LOCAL_EPOCH = _EPOCH.replace(tzinfo=None)
+_OFFSET_MAX = timedelta(hours=15)
 _MICROSECOND = timedelta(microseconds=1)
 _SECONDS = (-62_135_596_800, 253_402_300_800)
 """The seconds of the years 1 to 9999."""
@@ -90,7 +92,7 @@ def created_ns(row_id: object) -> int | None:
 
 def read_stamp(value: object) -> Stamp | None:
     """Read a stored time: seconds since 1970, or ISO text with a blank or a T; None for anything else."""
-    if isinstance(value, str) and not _is_number(value):
+    if isinstance(value, str) and (value[4:5] == "-" or not _is_number(value)):
         return _read_text(value)
     if isinstance(value, str | int) and _SECONDS[0] <= int(value) < _SECONDS[1]:
         return Stamp(int(value) * NS_PER_S, is_absolute=True)
@@ -111,14 +113,18 @@ def _read_text(text: str) -> Stamp | None:
         moment = datetime.fromisoformat(text)
     except ValueError:
         return None
-    is_absolute = moment.tzinfo is not None
+    offset = moment.utcoffset()
+    if offset is not None and abs(offset) > _OFFSET_MAX:
+        return None
+    is_absolute = offset is not None
     try:
-        since = (moment if is_absolute else moment.replace(tzinfo=UTC)) - _EPOCH
+        since = moment - (_EPOCH if is_absolute else _LOCAL_EPOCH)
     except OverflowError:
         return None
     fraction = text[20:] if text[19:20] == "." else ""
     digits = len(fraction) if fraction.isdigit() else 0
-    return Stamp(since // _MICROSECOND * 1_000, is_absolute, digits)
+    seconds = since.days * 86_400 + since.seconds
+    return Stamp(seconds * NS_PER_S + since.microseconds * 1_000, is_absolute, digits)
 
 
 def is_local(stamp: Stamp, zone: Zone) -> bool:

@@ -20,12 +20,10 @@ _HEX = "[0-9a-f]"
 _LIKE_UUID7 = f"0{'?' * 13}7{'?' * 21}"
 """As `looks_like_uuid7`."""
 _UUID7 = f"0{_HEX * 7}-{_HEX * 4}-7{_HEX * 3}-[89ab]{_HEX * 3}-{_HEX * 12}"
-_WINDOW_NS = 2 * NS_PER_DAY
+_WINDOW_NS = NS_PER_DAY
 _WINDOWS_MAX = 6
 _OFFSET_NS = NS_PER_DAY * 5 // 8
 """More than any zone is away from UTC."""
-_SPREAD_NS = 2 * NS_PER_DAY
-"""More than text of one true time can differ: offsets, and a blank or a T after the date."""
 
 
 class Condition(NamedTuple):
@@ -313,11 +311,12 @@ def _near(feed: Feed, window: Window) -> Condition:
     numbers = [Condition(f"{time} < ''")]
     texts = [Condition(f"{time} >= ''")]
     for sign, ns, spread in (
-        (">=", window.since, -_SPREAD_NS),
-        ("<", window.until, _SPREAD_NS),
+        (">=", window.since, -_OFFSET_NS),
+        ("<", window.until, _OFFSET_NS + NS_PER_DAY),
     ):
         if ns is not None:
             numbers.append(Condition(f"{time} {sign} ?", ((ns + spread) // NS_PER_S,)))
+            # Whole days, since a blank and a T after the date sort otherwise than their times.
             day = date_text(ns + spread)
             if day is not None:
                 texts.append(Condition(f"{time} {sign} ?", (day,)))
