@@ -47,9 +47,9 @@ def open_source(path: Path, name: str, options: Mapping[str, Any]) -> Source:
 
 
 def _decode(where: str, form: Format, options: Mapping[str, Any]) -> Map:
-    maps = decode_maps({**form.options, **options}, where)
     if "map" in options:
         raise ValueError(f"{where}: lines have one mapping, want its keys without [[source.map]]")
+    maps = decode_maps({**form.options, **options}, where)
     for key in ("table", "parent_table"):
         if key in options:
             raise ValueError(f"{where}: `{key}` is for databases; lines have no tables")

@@ -104,7 +104,8 @@ def _keep_mapped(found: Iterable[_Found], mapped: Sequence[str]) -> Iterator[_Fo
     """Leave out relations to tables that tell of no events."""
     for each in found:
         if each.key == "relations":
-            kept = {column: why for column, why in each.value.items() if why["table"] in mapped}
+            folded = {name.casefold() for name in mapped}
+            kept = {c: why for c, why in each.value.items() if why["table"].casefold() in folded}
             if kept:
                 yield each._replace(value=kept)
         else:
@@ -207,7 +208,8 @@ def _map_sample(
             found.append(_Found("duration", name, "how long it took, by its name"))
             found.append(_Found("duration_unit", each, "by its name"))
             break
-    others = {c: t for c, t in related.items() if c not in taken and t != table}
+    causes = {each.value for each in found if each.key == "parent"}
+    others = {c: t for c, t in related.items() if c not in causes and t != table}
     if others and table:
         relations = {c: {"reason": c, "table": t} for c, t in others.items()}
         found.append(_Found("relations", relations, "foreign keys"))

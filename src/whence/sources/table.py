@@ -208,7 +208,12 @@ class MappedTable:
         mapping, table = self._fitted
         ids = [name_column(self._fitted, column) for column in mapping.ids]
         number = "NULL" if table.row_name is None else f"min({table.row_name})"
-        grouped = ", ".join(f"CAST({column} AS TEXT)" for column in ids)
+        # As they are written: the bytes x'ab' and the text 'ab' are one id.
+        grouped = ", ".join(
+            f"CASE typeof({column}) WHEN 'blob' THEN lower(hex({column}))"
+            f" ELSE CAST({column} AS TEXT) END"
+            for column in ids
+        )
         rows = self._database.rows(
             f"SELECT {', '.join(ids)}, {number} FROM {quote(table.name)}"
             f" GROUP BY {grouped} HAVING COUNT(*) > 1 LIMIT {_REPEATED_MAX + 1}"
