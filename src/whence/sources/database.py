@@ -31,6 +31,9 @@ BUSY_TIMEOUT_S = 2.0
 BATCH = 500
 """Rows fetched at a time; a change of the file is noticed before they are given on."""
 
+_BATCH_FIRST = 20
+"""So many at first, since some only want to see the first row; then more and more."""
+
 _MAGIC = b"SQLite format 3\0"
 _INT_MAX = 2**63 - 1
 _BESIDE = ("-wal", "-journal")
@@ -103,6 +106,20 @@ class Database:
         self._functions = functions
         self._busy_timeout_s = busy_timeout_s
         self._opened: _Opened | None = None
+        self._openings = 0
+
+    def version(self) -> tuple[int, int]:
+        """What differs whenever the file may hold something else; the same means nothing was written.
+
+        Raises:
+            StoreError, CorruptError: as `rows`.
+        """
+        opened = self._open()
+        if opened.is_watched:
+            # What changes is opened anew.
+            return self._openings, 0
+        (written,) = next(self.rows("PRAGMA data_version"))
+        return self._openings, written
 
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Give the rows of one statement, a batch at a time.
@@ -184,9 +201,11 @@ class Database:
     ) -> Iterator[list[tuple[Any, ...]]]:
         try:
             cursor = opened.connection.execute(sql, [*map(_fit, parameters)])
-            while batch := cursor.fetchmany(BATCH):
+            size = _BATCH_FIRST
+            while batch := cursor.fetchmany(size):
                 self._check_unchanged(opened)
                 yield batch
+                size = min(size * 5, BATCH)
         except sqlite3.Error as error:
             # Half of a page from before and half from after looks like damage, and is none.
             self._check_unchanged(opened)
@@ -206,6 +225,7 @@ class Database:
             opened.retire()
             self._opened = None
         self._opened = _open(self.path, self._busy_timeout_s)
+        self._openings += 1
         for name, (size, function) in self._functions.items():
             self._opened.connection.create_function(name, size, function, deterministic=True)
         return self._opened

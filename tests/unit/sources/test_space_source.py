@@ -1,8 +1,10 @@
 """A swarm's own databases: what is told of them, what is not made up, and what becomes of bad ones."""
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -429,3 +431,82 @@ def test_any_mixture_of_ids_and_zones_comes_in_true_order(
     query = Query(since=since, until=until, agent=data.draw(st.sampled_from([None, "a-1"])))
     assert list(source.events(query)) == [event for event in events if matches(query, event)]
     source.close()
+
+
+def test_what_was_learnt_of_a_store_is_forgotten_when_its_owner_writes(
+    opened: Open, tmp_path: Path
+) -> None:
+    """Its connection stays open, so nothing beside the file tells that but SQLite itself."""
+    source = opened(DOCUMENT, document_rows())
+    with closing(sqlite3.connect(tmp_path / "ops.db", isolation_level=None)) as owner:
+        owner.execute("UPDATE tasks SET handover = 'x' WHERE id = 'task-sub1'")
+        before = len([*source.events()])
+        assert not source.has_name("target", "task-new")
+        assert source.below("task-sub1") == []
+
+        owner.execute(
+            "INSERT INTO tasks (id, parent_id, created_at) VALUES ('task-new', 'task-sub1', ?)",
+            (str(epoch(400)),),
+        )
+
+        assert source.has_name("target", "task-new")
+        assert source.below("task-sub1") == ["task-new"]
+        new = source.event("task:task-new")
+        assert new is not None
+        window = Query(since=new.time_ns, until=new.time_ns + 1)
+        assert [event.target for event in source.events(window)] == ["task-new"]
+        assert len([*source.events()]) == before + 1
+
+
+@given(parents=st.lists(st.integers(-1, 12), max_size=12), asked=st.permutations(range(12)))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+def test_subtasks_are_found_in_whatever_order_they_are_asked_for(
+    tmp_path_factory: pytest.TempPathFactory, parents: list[int], asked: list[int]
+) -> None:
+    folder = tmp_path_factory.mktemp("ops")
+    tasks = {f"t{number}": f"t{parent}" for number, parent in enumerate(parents)}
+    rows = [
+        ("ops", "tasks", {"id": row_id, "parent_id": parent, "created_at": utc(0)})
+        for row_id, parent in tasks.items()
+    ]
+    make_store(folder, {"ops": DOCUMENT["ops"]}, rows)
+    source = open_source(folder, "swarm", {})
+
+    for number in asked:
+        root = f"t{number}"
+        below: set[str] = set()
+        while more := {row_id for row_id, up in tasks.items() if up in below | {root}} - below:
+            below |= more
+        assert sorted(source.below(root)) == sorted(below - {root})
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("schemas", "rows"),
+    [(FIRST, first_rows), (DOCUMENT, document_rows), (ONE, one_rows)],
+    ids=["first", "document", "one"],
+)
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_a_name_is_there_if_an_event_has_it(
+    opened: Open,
+    tmp_path: Path,
+    schemas: Mapping[str, str],
+    rows: Callable[[], Rows],
+    is_indexed: bool,
+) -> None:
+    extra = {
+        name: f"{schemas[name]}; CREATE INDEX by_agent ON {table} ({column})"
+        for name, table, column in (
+            ("bridge", "messages", "sender" if schemas is FIRST else "agent_id"),
+            ("memory", "memories", "identity" if schemas is FIRST else "agent_id"),
+        )
+        if name in schemas
+    }
+    source = opened({**schemas, **extra} if is_indexed else schemas, rows())
+    events = [*source.events()]
+    agents = {event.agent for event in events if event.agent}
+    targets = {event.target for event in events if event.target}
+
+    for name in {*agents, *targets, "nobody", "session-99", "", "0"}:
+        assert source.has_name("agent", name) == (name in agents), name
+        assert source.has_name("target", name) == (name in targets), name

@@ -3,6 +3,7 @@
 import sqlite3
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,7 +11,15 @@ from tests.contract.sources.space_case import DOCUMENT
 from whence.sources.space.clocks import NS_PER_DAY, looks_like_uuid7
 from whence.sources.space.eras import find_tables
 from whence.sources.space.feeds import make_feeds
-from whence.sources.space.statements import Window, select_plain, split
+from whence.sources.space.reading import Clock
+from whence.sources.space.statements import (
+    FUNCTION,
+    Window,
+    select_plain,
+    split,
+    true_time,
+    zones_key,
+)
 
 TIMES = st.integers(-(2**62), 2**62) | st.integers(0, 1000).map(lambda days: days * NS_PER_DAY)
 NEVER = 2**70
@@ -50,3 +59,48 @@ def test_sqlite_and_we_agree_on_what_looks_like_a_uuid7(text: str) -> None:
     database.close()
 
     assert (found is None) == looks_like_uuid7(text)
+
+
+STORED = (
+    st.integers(-(2**63), 2**63 - 1)
+    | st.integers(0, 10**10)
+    | st.floats()
+    | st.none()
+    | st.binary(max_size=20)
+    | st.datetimes().map(lambda moment: moment.isoformat(" ", "seconds"))
+    | st.datetimes().map(lambda moment: moment.isoformat())
+    | st.from_regex(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}:[0-9]{2}", fullmatch=True)
+    | st.from_regex(r"(19|20)[0-9]{2}-02-(28|29|30) (23|24):(59|60):(59|60)", fullmatch=True)
+    | st.text(alphabet="0123456789-: T.Z+", max_size=30)
+)
+TASKS = "id parent_id description assigned_to status created_at completed_at".split()
+LATE_TASKS = ["creator_id", *TASKS]
+
+
+@pytest.mark.parametrize("columns", [TASKS, LATE_TASKS], ids=["utc", "local"])
+@pytest.mark.parametrize("affinity", ["", "TEXT", "INTEGER"])
+@given(created=STORED, completed=STORED)
+def test_sqlite_tells_a_time_as_we_do(
+    columns: list[str], affinity: str, created: object, completed: object
+) -> None:
+    """Where it can tell one at all: what it leaves to us is the same by itself."""
+    tables, _ = find_tables({"tasks": tuple(columns)})
+    with sqlite3.connect(":memory:") as database:
+        database.create_function(FUNCTION, 5, Clock().find_ns)
+        database.create_function("never", 5, lambda *_: None)
+        database.execute(f"CREATE TABLE tasks ({f' {affinity}, '.join(columns)} {affinity})")
+        database.execute(
+            "INSERT INTO tasks (id, created_at, completed_at) VALUES ('task-1', ?, ?)",
+            (created, completed),
+        )
+        for feed in make_feeds("ops.db", tables):
+            told = true_time(feed)
+            function = told[told.index(FUNCTION) : -1]
+            theirs, alone, ours = (
+                database.execute(f"SELECT {sql} FROM tasks AS r", (zones_key(feed),)).fetchone()
+                for sql in (told, told.replace(FUNCTION, "never"), function)
+            )
+
+            assert theirs == ours
+            assert alone in ((None,), ours)
+    database.close()

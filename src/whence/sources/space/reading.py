@@ -2,8 +2,9 @@
 
 import heapq
 import re
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from copy import copy
 from typing import Any, NamedTuple
 
 from whence.errors import CorruptError, StoreError, WhenceError
@@ -34,6 +35,11 @@ from whence.sources.space.statements import ANY, NONE, Condition, Window
 from whence.sources.space.tell import Told, Values, Words, tell
 
 Sorted = tuple[int, str, SourceEvent]
+
+_KEPT_MAX = 10_000
+"""So much is remembered of one kind, as long as nobody writes to the store."""
+
+_NO_ENDS = (None, None)
 
 _NARROW = 20_000
 """So few rows are sorted at once; of more, the first are found by looking along the ids."""
@@ -82,16 +88,24 @@ class Reading:
     """
 
     def __init__(
-        self, name: str, databases: Mapping[str, Database], clock: Clock, now_ns: int
+        self,
+        name: str,
+        databases: Mapping[str, Database],
+        clock: Clock,
+        refused: Mapping[str, WhenceError],
     ) -> None:
         self._databases = databases
         self._clock = clock
         self._indexed: dict[str, set[tuple[str, str]]] = {}
-        self._plain: dict[tuple[str, str], bool] = {}
+        self._learnt: dict[tuple[str, Condition], tuple[Any, ...] | None] = {}
+        self._children: dict[str, list[str]] = {}
         self.failures: list[WhenceError] = []
         self.tables: list[tuple[str, Table]] = []
         for label, database in databases.items():
-            self._look_at(label, database)
+            if label in refused:
+                self.failures.append(refused[label])
+            else:
+                self._look_at(label, database)
         self.feeds = [feed for label, table in self.tables for feed in make_feeds(label, [table])]
         clock.common = self._common_offset()
         self._words = Words(
@@ -105,8 +119,15 @@ class Reading:
             ),
             Links(self.ask, self._places("link")),
             clock.fallback,
-            now_ns,
+            0,
         )
+
+    def at(self, now_ns: int) -> "Reading":
+        """The same for another question: what is known of the store stays, what went wrong does not."""
+        other = copy(self)
+        other.failures = list(self.failures)
+        other._words = self._words._replace(now_ns=now_ns)
+        return other
 
     @property
     def era(self) -> str:
@@ -142,6 +163,20 @@ class Reading:
         for _, _, event in heapq.merge(*streams, key=_order, reverse=newest_first):
             if matches(query, event):
                 yield event
+
+    def has(self, query: Query) -> bool:
+        """Whether the query, of an agent or a target alone, lets anything through."""
+        for feed in sorted(self.feeds, key=lambda feed: not self._is_led(feed, query)):
+            condition = self._condition(feed, query)
+            if condition == NONE or not self._count_few(feed, condition, query):
+                continue
+            try:
+                told = self._told(feed, statements.select_all(feed, condition))
+                if any(matches(query, event) for _, event in told):
+                    return True
+            except (StoreError, CorruptError) as error:
+                self.failures.append(error)
+        return False
 
     def event(self, event_id: str) -> SourceEvent | None:
         """The event of that id."""
@@ -189,13 +224,26 @@ class Reading:
 
     def below(self, task_id: str) -> list[str]:
         """The subtasks of a task, and theirs."""
-        found: dict[str, None] = {}
-        for database, table in self._places("task"):
-            if table.has("parent"):
-                for (value,) in self.ask(database, statements.select_below(table, task_id)):
-                    found[str(value)] = None
-        found.pop(task_id, None)
-        return list(found)
+        if task_id not in self._children:
+            if len(self._children) >= _KEPT_MAX:
+                self._children.clear()
+            # Whoever asks for a task's subtasks asks for theirs next.
+            children: dict[str, list[str]] = {task_id: []}
+            for database, table in self._places("task"):
+                if table.has("parent"):
+                    rows = self.ask(database, statements.select_below(table, task_id))
+                    for value, parent in rows:
+                        children.setdefault(str(value), [])
+                        children.setdefault(str(parent), []).append(str(value))
+            self._children |= children
+        found = {task_id: None}
+        waiting = deque(found)
+        while waiting:
+            for child in self._children[waiting.popleft()]:
+                if child not in found:
+                    found[child] = None
+                    waiting.append(child)
+        return list(found)[1:]
 
     def effects(self, event: SourceEvent) -> Iterator[SourceEvent]:
         """The events whose relations may name this one."""
@@ -297,54 +345,89 @@ class Reading:
         self, feed: Feed, condition: Condition, query: Query, newest: bool
     ) -> list[Iterator[Sorted]]:
         window = Window(query.since, query.until)
-        is_narrow = self._is_narrow(feed, condition, query)
+        few = self._count_few(feed, condition, query)
+        if not few:
+            return []
+        is_narrow = few < _NARROW
         streams = []
         if feed.is_by_id:
             by_id = statements.select_by_id(
-                feed, condition, window, newest=newest, is_narrow=is_narrow
+                feed,
+                condition,
+                window,
+                newest=newest,
+                is_narrow=few < self._count_made(feed, window),
             )
             streams.append(self._sorted(feed, [by_id]))
-            if not is_narrow and not self._has_plain(feed):
+            # One look for all of a table, unless an index makes that for a few rows cheaper.
+            if not (is_narrow and self._is_led(feed, query)) and not self._has_any(
+                feed, statements.select_plain(feed)
+            ):
                 return streams
         windows = [window] if is_narrow else self._windows(feed, window, newest=newest)
+        is_counted = windows != [Window()] and self._has_any(feed, statements.select_counted(feed))
         several = [
-            statements.select_by_time(feed, condition, each, newest=newest) for each in windows
+            statements.select_by_time(feed, condition, each, newest=newest, is_counted=is_counted)
+            for each in windows
         ]
         return [*streams, self._sorted(feed, several)]
 
-    def _is_narrow(self, feed: Feed, condition: Condition, query: Query) -> bool:
-        """Whether the condition lets few rows through, so that they are better sorted than searched.
+    def _is_led(self, feed: Feed, query: Query) -> bool:
+        """Whether an index leads to the rows that a query's agent and target let through."""
+        role = "id" if feed.tells.target == "spawn" else feed.tells.target
+        if query.target is not None and self._is_indexed(feed, role):
+            return True
+        return query.agent is not None and self._is_indexed(feed, feed.tells.agent or "")
+
+    def _count_few(self, feed: Feed, condition: Condition, query: Query) -> int:
+        """How many rows a condition lets through, so that few can be sorted rather than searched for.
 
         An agent that no index leads to is met soon enough along the ids: it does much, or it hardly matters.
         """
-        if condition == ANY:
-            return False
-        if query.target is None and not self._is_indexed(feed, feed.tells.agent or ""):
-            return False
+        if condition == ANY or (query.target is None and not self._is_led(feed, query)):
+            return _NARROW
+        return self._count(feed, condition)
+
+    def _count_made(self, feed: Feed, window: Window) -> int:
+        """How many rows the ids say were made in a window; many where that would have to be searched."""
+        if window == Window() or not self._is_indexed(feed, "id"):
+            return _NARROW
+        return self._count(feed, statements.made_in(feed, window))
+
+    def _count(self, feed: Feed, condition: Condition) -> int:
+        """How many rows fulfil a condition; what cannot be counted is taken for many."""
         try:
-            rows = self.ask(feed.database, statements.count(feed, condition, _NARROW))
-            return bool(next(rows)[0] < _NARROW)
+            row = self._first(feed, statements.count(feed, condition, _NARROW))
         except (StoreError, CorruptError):
-            return False
+            return _NARROW
+        return int(row[0]) if row else _NARROW
+
+    def _first(self, feed: Feed, statement: Condition) -> tuple[Any, ...] | None:
+        """The first row of a statement, looked up once for as long as nobody writes to the store."""
+        key = (feed.database, statement)
+        if key not in self._learnt:
+            if len(self._learnt) >= _KEPT_MAX:
+                self._learnt.clear()
+            self._learnt[key] = next(self.ask(feed.database, statement), None)
+        return self._learnt[key]
+
+    def _has_any(self, feed: Feed, statement: Condition) -> bool:
+        """Whether a statement gives rows; what cannot be told is taken for yes."""
+        try:
+            return self._first(feed, statement) is not None
+        except (StoreError, CorruptError):
+            return True
 
     def _is_indexed(self, feed: Feed, role: str) -> bool:
         if feed.database not in self._indexed:
-            self._indexed[feed.database] = self._databases[feed.database].indexed()
+            try:
+                self._indexed[feed.database] = self._databases[feed.database].indexed()
+            except (StoreError, CorruptError):
+                return False
         columns = feed.table.columns.get(role, ())
         return bool(columns) and all(
             (feed.table.name, column) in self._indexed[feed.database] for column in columns
         )
-
-    def _has_plain(self, feed: Feed) -> bool:
-        """Whether there are rows whose id is no UUIDv7."""
-        place = (feed.database, feed.table.name)
-        if place not in self._plain:
-            try:
-                rows = self.ask(feed.database, statements.select_plain(feed))
-                self._plain[place] = next(rows, None) is not None
-            except (StoreError, CorruptError):
-                return True
-        return self._plain[place]
 
     def _windows(self, feed: Feed, window: Window, *, newest: bool) -> list[Window]:
         """The window in parts, the first of them small, where the store tells how its times lie.
@@ -354,9 +437,9 @@ class Reading:
         if not (feed.tells.later or feed.table.has("created")):
             return [window]
         try:
-            low, high = map(created_ns, next(self.ask(feed.database, statements.select_ids(feed))))
+            low, high = map(created_ns, self._first(feed, statements.select_ids(feed)) or _NO_ENDS)
             if low is None or high is None:
-                ends = next(self.ask(feed.database, statements.select_range(feed)))
+                ends = self._first(feed, statements.select_range(feed)) or _NO_ENDS
                 low, high = (stamp and stamp.ns for stamp in map(read_stamp, ends))
         except (StoreError, CorruptError):
             return [window]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from whence.errors import CorruptError, StoreError
+from whence.errors import CorruptError, StoreError, WhenceError
 from whence.query import Query
 from whence.sources.database import Database, open_database
 from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie
@@ -39,6 +39,8 @@ class SpaceSource:
         self._path = path
         self._clock = Clock()
         self._databases: dict[Path, Database] = {}
+        self._reading: Reading | None = None
+        self._versions: dict[str, tuple[int, int]] | None = None
 
     def events(
         self, query: Query = Query(), *, newest_first: bool = False
@@ -81,7 +83,11 @@ class SpaceSource:
     def has_name(self, kind: NameKind, name: str) -> bool:
         """As `Source.has_name`."""
         query = Query(agent=name) if kind == "agent" else Query(target=name)
-        return next(self.events(query), None) is not None
+        reading = self._read()
+        found = reading.has(query)
+        if not found:
+            reading.check()
+        return found
 
     def below(self, target: str) -> list[str]:
         """As `Source.below`."""
@@ -143,10 +149,23 @@ class SpaceSource:
         for database in self._databases.values():
             database.close()
         self._databases.clear()
+        self._reading = self._versions = None
 
     def _read(self) -> Reading:
+        """The store as it is now. What was learnt of it holds until somebody writes to it."""
         databases = self._open()
-        reading = Reading(self.name, databases, self._clock, time.time_ns())
+        versions: dict[str, tuple[int, int]] = {}
+        refused: dict[str, WhenceError] = {}
+        for label, database in databases.items():
+            try:
+                versions[label] = database.version()
+            except (StoreError, CorruptError) as error:
+                refused[label] = error
+        if self._reading is None or refused or versions != self._versions:
+            self._reading = Reading(self.name, databases, self._clock, refused)
+            # Looked at before reading: what is written meanwhile makes the next question read anew.
+            self._versions = None if refused else versions
+        reading = self._reading.at(time.time_ns())
         if not reading.tables:
             reading.check()
         return reading

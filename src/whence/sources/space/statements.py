@@ -8,7 +8,7 @@ one window of time at a time, so that the first come soon, and SQLite sorts them
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from whence.sources.space.clocks import NS_PER_DAY, NS_PER_S, date_text, first_id
+from whence.sources.space.clocks import NS_PER_DAY, NS_PER_S, Zone, date_text, first_id
 from whence.sources.space.eras import Table
 from whence.sources.space.feeds import Feed
 
@@ -16,6 +16,9 @@ FUNCTION = "whence_ns"
 """(zones, id, created, witness, later) → nanoseconds since 1970, or NULL."""
 
 _DIGITS_MAX = 19
+_SECONDS_MAX = 9_000_000_000
+"""As nanoseconds that is a number which SQLite can hold."""
+_SECOND_LENGTH = len("2026-11-20 19:27:35")
 _HEX = "[0-9a-f]"
 _LIKE_UUID7 = f"0{'?' * 13}7{'?' * 21}"
 """As `looks_like_uuid7`."""
@@ -127,24 +130,22 @@ def select_by_id(
     Where the condition is narrow its own index is better than that of the ids: the plus keeps SQLite off.
     """
     row_id = ("+" if is_narrow else "") + expression(feed.table, "id")
-    since = "0" if window.since is None else first_id(window.since)
-    until = "1" if window.until is None else min("1", first_id(window.until))
     # The range costs nothing where ids are numbers; the pattern alone would look at each.
-    where = [
-        condition,
-        Condition(f"{row_id} >= ? AND {row_id} < ?", (since, until)),
-        Condition(f"{row_id} GLOB '{_UUID7}'"),
-    ]
-    whole = all_of(*where)
+    whole = all_of(condition, _made_in(row_id, window), Condition(f"{row_id} GLOB '{_UUID7}'"))
     order = f"ORDER BY {row_id}{' DESC' if newest else ''}"
     return Condition(
         f"SELECT {_columns(feed.table)} {_from(feed)} WHERE {whole.sql} {order}", whole.parameters
     )
 
 
-def select_by_time(feed: Feed, condition: Condition, window: Window, *, newest: bool) -> Condition:
-    """The other events of one window of true time, in their order."""
-    where = [condition, _has_later(feed), _near(feed, window)]
+def select_by_time(
+    feed: Feed, condition: Condition, window: Window, *, newest: bool, is_counted: bool
+) -> Condition:
+    """The other events of one window of true time, in their order.
+
+    `is_counted` tells whether `select_counted` finds anything: no index serves such times.
+    """
+    where = [condition, _has_later(feed), _near(feed, window, is_counted=is_counted)]
     if feed.is_by_id:
         where.append(_is_plain(feed))
     whole = all_of(*where)
@@ -153,7 +154,7 @@ def select_by_time(feed: Feed, condition: Condition, window: Window, *, newest: 
     # The limit keeps SQLite from asking the function twice for each row.
     return Condition(
         f"SELECT {', '.join(f'c{i}' for i in range(len(roles_of(feed.table))))} FROM ("
-        f"SELECT {FUNCTION}(?, {_time_arguments(feed)}) AS ns, {_columns(feed.table)} {_from(feed)}"
+        f"SELECT {true_time(feed)} AS ns, {_columns(feed.table)} {_from(feed)}"
         f" WHERE {whole.sql} LIMIT -1"
         f") WHERE ns >= ? AND ns < ? ORDER BY ns{down}, CAST(c0 AS TEXT) || ?{down}",
         (
@@ -171,12 +172,24 @@ def select_plain(feed: Feed) -> Condition:
     return Condition(f"SELECT 1 {_from(feed)} WHERE {_is_plain(feed).sql} LIMIT 1")
 
 
+def select_counted(feed: Feed) -> Condition:
+    """One row whose time is text and not a date, if there is any: seconds since 1970, in a column of text."""
+    time = _time(feed)
+    where = f"{time} NOT GLOB '????-*' AND typeof({time}) = 'text'"
+    return Condition(f"SELECT 1 {_from(feed)} WHERE {where} LIMIT 1")
+
+
 def count(feed: Feed, condition: Condition, limit: int) -> Condition:
     """How many rows fulfil a condition, at most `limit`."""
     return Condition(
         f"SELECT COUNT(*) FROM (SELECT 1 {_from(feed)} WHERE {condition.sql} LIMIT {limit:d})",
         condition.parameters,
     )
+
+
+def made_in(feed: Feed, window: Window) -> Condition:
+    """Rows that were made in a window, as far as their ids tell."""
+    return _made_in(expression(feed.table, "id"), window)
 
 
 def zones_key(feed: Feed) -> str:
@@ -237,12 +250,12 @@ def select_distinct(feed: Feed, role: str) -> Condition:
 
 
 def select_below(table: Table, root: str) -> Condition:
-    """The ids of all rows that have `root` above them; a ring ends where it began."""
+    """All rows that have `root` above them, as id and parent; a ring ends where it began."""
     row_id, parent = expression(table, "id"), expression(table, "parent")
     return Condition(
-        "WITH RECURSIVE below (id) AS (SELECT ? UNION"
-        f' SELECT {row_id} FROM below JOIN "{table.name}" AS r ON {parent} = below.id)'
-        " SELECT id FROM below WHERE id IS NOT NULL",
+        "WITH RECURSIVE below (id, parent) AS (SELECT ?, NULL UNION"
+        f' SELECT {row_id}, {parent} FROM below JOIN "{table.name}" AS r ON {parent} = below.id)'
+        " SELECT id, parent FROM below WHERE id IS NOT NULL AND parent IS NOT NULL",
         (root,),
     )
 
@@ -298,11 +311,28 @@ def _time_arguments(feed: Feed) -> str:
     return ", ".join([*roles, later])
 
 
+def true_time(feed: Feed) -> str:
+    """SQL for the true time of a row: SQLite's own where it tells the same, else our function's."""
+    asked = f"{FUNCTION}(?, {_time_arguments(feed)})"
+    if feed.tells.later is None and not feed.is_by_id:
+        return asked
+    time = _time(feed)
+    seconds = f"WHEN typeof({time}) = 'integer' AND {time} BETWEEN 0 AND {_SECONDS_MAX} THEN {time}"
+    if feed.zones[1] is not Zone.LOCAL:
+        # The same text again: it is of this form, and the calendar has it.
+        seconds += (
+            f" WHEN length({time}) = {_SECOND_LENGTH} AND {time} >= '1970' AND {time} < '2200'"
+            f" AND strftime('%Y-%m-%d %H:%M:%S', {time}) = {time}"
+            f" THEN CAST(strftime('%s', {time}) AS INTEGER)"
+        )
+    return f"COALESCE(CASE {seconds} END * {NS_PER_S}, {asked})"
+
+
 def _has_later(feed: Feed) -> Condition:
     return ANY if feed.tells.later is None else Condition(f"{_time(feed)} IS NOT NULL")
 
 
-def _near(feed: Feed, window: Window) -> Condition:
+def _near(feed: Feed, window: Window, *, is_counted: bool) -> Condition:
     """What can be told from the stored time without our function, so that an index serves: roughly."""
     if window == Window() or not (feed.tells.later or feed.table.has("created")):
         return ANY
@@ -320,9 +350,19 @@ def _near(feed: Feed, window: Window) -> Condition:
             day = date_text(ns + spread)
             if day is not None:
                 texts.append(Condition(f"{time} {sign} ?", (day,)))
-    # A column of text makes text of seconds since 1970.
-    seconds = Condition(f"typeof({time}) = 'text' AND {time} GLOB '[0-9][0-9][0-9][0-9][0-9]*'")
-    return any_of(*(_group(each) for each in (all_of(*numbers), all_of(*texts), seconds)))
+    either = [all_of(*numbers), all_of(*texts)]
+    if is_counted:
+        # A column of text makes text of seconds since 1970.
+        either.append(
+            Condition(f"typeof({time}) = 'text' AND {time} GLOB '[0-9][0-9][0-9][0-9][0-9]*'")
+        )
+    return any_of(*map(_group, either))
+
+
+def _made_in(row_id: str, window: Window) -> Condition:
+    since = "0" if window.since is None else first_id(window.since)
+    until = "1" if window.until is None else min("1", first_id(window.until))
+    return Condition(f"{row_id} >= ? AND {row_id} < ?", (since, until))
 
 
 def _group(condition: Condition) -> Condition:
