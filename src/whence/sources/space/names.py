@@ -15,6 +15,9 @@ Ask = Callable[[str, Condition], Iterator[tuple[Any, ...]]]
 
 _KEPT_MAX = 20_000
 
+_ALONE_MAX = 3
+"""The sleeps of so many agents are looked for one by one, where no index leads to them."""
+
 
 class Names:
     """The names of one kind of row by its ids, and the other way round."""
@@ -84,8 +87,10 @@ class Sessions:
         return bisect_left(self._sleeps.get(agent, []), first_id(ns)) + 1
 
     def _read(self, agent: Any) -> None:
-        """Read when the agent slept; where that means looking at all rows, of all agents."""
-        self._all_read = not all(self._is_indexed(feed, "agent") for feed in self._feeds)
+        """Read when the agent slept; of all agents, where each would mean looking at all rows."""
+        self._all_read = len(self._sleeps) >= _ALONE_MAX and not all(
+            self._is_indexed(feed, "agent") for feed in self._feeds
+        )
         sleeps: dict[Any, list[str]] = {agent: []}
         for feed in self._feeds:
             where = ANY if self._all_read else one_of(feed.table, "agent", [agent])

@@ -39,8 +39,6 @@ Sorted = tuple[int, str, SourceEvent]
 _KEPT_MAX = 10_000
 """So much is remembered of one kind, as long as nobody writes to the store."""
 
-_NO_ENDS = (None, None)
-
 _NARROW = 20_000
 """So few rows are sorted at once; of more, the first are found by looking along the ids."""
 
@@ -437,15 +435,26 @@ class Reading:
         if not (feed.tells.later or feed.table.has("created")):
             return [window]
         try:
-            low, high = map(created_ns, self._first(feed, statements.select_ids(feed)) or _NO_ENDS)
-            if low is None or high is None:
-                ends = self._first(feed, statements.select_range(feed)) or _NO_ENDS
-                low, high = (stamp and stamp.ns for stamp in map(read_stamp, ends))
+            ends = self._ends(feed)
         except (StoreError, CorruptError):
             return [window]
-        if low is None or high is None:
-            return [window]
-        return statements.split(window, low, high, newest=newest)
+        return statements.split(window, *ends, newest=newest) if ends else [window]
+
+    def _ends(self, feed: Feed) -> tuple[int, int] | None:
+        """About when the first and the last event happened, as cheaply as that can be told."""
+        ids = self._first(feed, statements.select_ids(feed)) or ()
+        times = [created_ns(each) for each in ids]
+        if None in times:
+            try:
+                is_indexed = self._is_indexed(feed, feed.tells.later or "created")
+                select = statements.select_range if is_indexed else statements.select_ends
+                ends = self._first(feed, select(feed)) or ()
+            except CorruptError:
+                # A view has no order in which its rows were stored.
+                ends = self._first(feed, statements.select_range(feed)) or ()
+            times = [stamp and stamp.ns for stamp in map(read_stamp, ends)]
+        known = sorted(ns for ns in times if ns is not None)
+        return (known[0], known[1]) if len(known) == len(times) == 2 else None
 
     def _sorted(self, feed: Feed, several: Sequence[Condition]) -> Iterator[Sorted]:
         try:

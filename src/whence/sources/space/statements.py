@@ -202,6 +202,16 @@ def select_range(feed: Feed) -> Condition:
     return _ends_of(feed, _time(feed))
 
 
+def select_ends(feed: Feed) -> Condition:
+    """The times of the rows that were stored first and last, which is cheap without any index."""
+    time = _time(feed)
+    ends = (
+        f"(SELECT {time} {_from(feed)} WHERE {time} IS NOT NULL ORDER BY rowid {way} LIMIT 1)"
+        for way in ("ASC", "DESC")
+    )
+    return Condition(f"SELECT {', '.join(ends)}")
+
+
 def select_ids(feed: Feed) -> Condition:
     """The first and the last id, each by the index that ids have."""
     return _ends_of(feed, expression(feed.table, "id"))
