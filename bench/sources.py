@@ -1,7 +1,8 @@
 """Meta-layer against dedicated storage: a swarm's six databases read in place, beside a journal of the same.
 
 The seed's first open question. The same questions through `whence.open()`, in turn, warm: to the databases
-as they are, to the same with indexes, and to the journal. `python -m bench.sources` prints the whole table.
+as they are, to the same with indexes, and to the journal; and once each in a new process, which has yet to
+learn what the databases hold. `python -m bench.sources` prints the whole table.
 """
 
 import argparse
@@ -13,10 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import whence
 from bench.index import MILLION
-from bench.measure import Benchmark, Finding, Plan, percentile
+from bench.measure import Benchmark, Finding, Plan
 from bench.space import Stores, make_stores, some_tasks
 from bench.targets import BY_KEY
 from whence.ask.timeline import Timeline
@@ -35,6 +37,8 @@ _SINCE_NS = 6 * 3_600_000_000_000
 _BUDGET_S = 20.0
 """So long is one question asked, after the least number of rounds."""
 _ROUNDS_MIN = 5
+_NEW_MAX = 5
+"""So many processes ask each question anew."""
 
 Ask = Callable[[whence.Log], list[str]]
 Times = Mapping[tuple[str, str], Sequence[float]]
@@ -109,21 +113,43 @@ def _compare(kind: str, answers: Mapping[str, list[str]]) -> None:
             raise AssertionError(f"{kind}: {way} gives {len(answer)} events, want {len(wanted)}")
 
 
-def peak_of(way: str, stores: Stores) -> tuple[float, float]:
-    """Peak memory in MB of a process that asks everything once, and of one that asks nothing."""
-    command = [sys.executable, "-m", "bench.sources", "--rows", str(stores.rows), "--peak", way]
-    answer = subprocess.run(command, check=True, capture_output=True).stdout
-    before, after = json.loads(answer)
-    return after, before
+class Once(NamedTuple):
+    """What asking once takes in a process of its own."""
+
+    ms: float
+    """Of the answers alone."""
+    peak_mb: float
+    idle_mb: float
+    """The peak before the first question."""
 
 
-def _ask_once(way: str, stores: Stores) -> tuple[float, float]:
-    before = _peak_mb()
+def ask_anew(way: str, stores: Stores, kinds: Sequence[str] = tuple(QUESTIONS)) -> Once:
+    """Put a question of each kind to one way, in a new process."""
+    command = [sys.executable, "-m", "bench.sources", f"--rows={stores.rows}", f"--once={way}"]
+    answer = subprocess.run([*command, *kinds], check=True, capture_output=True).stdout
+    return Once(*json.loads(answer))
+
+
+def ask_all_anew(stores: Stores, rounds: int) -> dict[tuple[str, str], float]:
+    """Milliseconds of the first question of a process, by question and way."""
+    return {
+        (kind, way): statistics.median(
+            ask_anew(way, stores, [kind]).ms for _ in range(min(rounds, _NEW_MAX))
+        )
+        for kind in QUESTIONS
+        for way in WAYS
+    }
+
+
+def _ask_once(way: str, stores: Stores, kinds: Sequence[str]) -> Once:
+    questions = make_questions(stores, 1)
+    idle = _peak_mb()
+    start = time.perf_counter_ns()
     with open_way(way, stores) as log:
-        for questions in make_questions(stores, 1).values():
-            for ask in questions:
-                ask(log)
-    return before, _peak_mb()
+        for kind in kinds:
+            questions[kind][0](log)
+        took = time.perf_counter_ns() - start
+    return Once(took / 1e6, _peak_mb(), idle)
 
 
 def _peak_mb() -> float:
@@ -142,41 +168,49 @@ def run(plan: Plan) -> Iterator[Finding]:
     rows = MILLION if plan.events >= MILLION else SIZES[0]
     stores = make_stores(rows)
     times = ask_in_turn(stores, plan.rounds)
-    at = f"at {rows:,} rows"
-    peaks = {way: peak_of(way, stores) for way in WAYS}
-    for way in ("indexed", "bare"):
-        ours, theirs = (statistics.median(times["task", each]) for each in (way, "journal"))
-        note = f"{at}; p95 {percentile(times['task', way], 95):.0f} ms"
-        yield Finding(f"source.task.{way}", ours, f"{ours:.1f} ms", f"{theirs:.2f} ms", note)
-    for way in ("indexed", "bare"):
+    anew = ask_all_anew(stores, plan.rounds)
+
+    def slowest(key: str, way: str, kinds: Sequence[str], others: Sequence[str] = ()) -> Finding:
         ours, theirs = (
-            max(statistics.median(times[kind, each]) for kind in ("first", "first_agent"))
-            for each in (way, "journal")
+            max(statistics.median(times[kind, each]) for kind in kinds) for each in (way, "journal")
         )
-        others = ", ".join(
-            f"{QUESTIONS[kind]} {statistics.median(times[kind, way]):.0f} ms"
-            for kind in ("agent", "last")
-        )
-        note = f"{at}; {others}"
-        yield Finding(f"source.first.{way}", ours, f"{ours:.1f} ms", f"{theirs:.2f} ms", note)
-    most = max(("indexed", "bare"), key=lambda way: peaks[way][0])
-    peak, idle = peaks[most]
-    note = f"{at}, {most}; {idle:.0f} MB of it before the first question"
-    theirs = peaks["journal"][0]
-    yield Finding("source.memory", peak, f"{peak:.0f} MB", f"{theirs:.0f} MB", note)
+        new = max(anew[kind, way] for kind in kinds)
+        also = [
+            f"{QUESTIONS[kind]} {statistics.median(times[kind, way]):.0f} ms" for kind in others
+        ]
+        note = "; ".join([f"at {rows:,} rows", f"{new:.0f} ms in a new process", *also])
+        return Finding(f"source.{key}.{way}", ours, f"{ours:.1f} ms", f"{theirs:.2f} ms", note)
+
+    for way in ("indexed", "bare"):
+        yield slowest("task", way, ["task"], ["agent", "last"])
+    for way in ("indexed", "bare"):
+        yield slowest("first", way, ["first", "first_agent"])
+    once = {way: ask_anew(way, stores) for way in WAYS}
+    most = max(once["indexed"], once["bare"], key=lambda each: each.peak_mb)
+    yield Finding(
+        "source.memory",
+        most.peak_mb,
+        f"{most.peak_mb:.0f} MB",
+        f"{once['journal'].peak_mb:.0f} MB",
+        f"at {rows:,} rows; {most.idle_mb:.0f} MB of it before the first question",
+    )
 
 
 def print_table(sizes: Sequence[int], rounds: int) -> None:
-    """Every size, question and way, as Markdown; medians of wall time."""
+    """Every size, question and way, as Markdown: medians of wall time, and in a new process."""
     print("| rows | question | databases | with indexes | journal |")
     print("|-----:|----------|----------:|-------------:|--------:|")
     for rows in sizes:
         stores = make_stores(rows)
         times = ask_in_turn(stores, rounds)
+        anew = ask_all_anew(stores, rounds)
         for kind, words in QUESTIONS.items():
-            cells = [f"{_digits(statistics.median(times[kind, way]))} ms" for way in WAYS]
+            cells = [
+                f"{_digits(statistics.median(times[kind, way]))} ({_digits(anew[kind, way])}) ms"
+                for way in WAYS
+            ]
             print(f"| {rows:,} | {words} | {' | '.join(cells)} |", flush=True)
-        peaks = [f"{peak_of(way, stores)[0]:.0f} MB" for way in WAYS]
+        peaks = [f"{ask_anew(way, stores).peak_mb:.0f} MB" for way in WAYS]
         print(f"| {rows:,} | peak memory | {' | '.join(peaks)} |", flush=True)
 
 
@@ -188,10 +222,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.sources", description=__doc__)
     parser.add_argument("--rows", type=int, action="append", help="size of the store")
     parser.add_argument("--rounds", type=int, default=25, help="how often each has its turn")
-    parser.add_argument("--peak", choices=WAYS, help="only tell what memory asking this way takes")
+    parser.add_argument("--once", choices=WAYS, help="ask this way once, and tell what that took")
+    parser.add_argument("kinds", nargs="*", help="what to ask once")
     given = parser.parse_args()
-    if given.peak:
-        print(json.dumps(_ask_once(given.peak, make_stores(given.rows[0]))))
+    if given.once:
+        print(json.dumps(_ask_once(given.once, make_stores(given.rows[0]), given.kinds)))
     else:
         print_table(given.rows or SIZES, given.rounds)
 
