@@ -123,10 +123,15 @@ class Once(NamedTuple):
     """The peak before the first question."""
 
 
-def ask_anew(way: str, stores: Stores, kinds: Sequence[str] = tuple(QUESTIONS)) -> Once:
+def ask_anew(
+    way: str, stores: Stores, kinds: Sequence[str] = tuple(QUESTIONS), subject: int = 0
+) -> Once:
     """Put a question of each kind to one way, in a new process."""
-    command = [sys.executable, "-m", "bench.sources", f"--rows={stores.rows}", f"--once={way}"]
-    answer = subprocess.run([*command, *kinds], check=True, capture_output=True).stdout
+    command = [
+        sys.executable, "-m", "bench.sources",
+        f"--rows={stores.rows}", f"--once={way}", f"--subject={subject}", *kinds,
+    ]  # fmt: skip
+    answer = subprocess.run(command, check=True, capture_output=True).stdout
     return Once(*json.loads(answer))
 
 
@@ -134,20 +139,20 @@ def ask_all_anew(stores: Stores, rounds: int) -> dict[tuple[str, str], float]:
     """Milliseconds of the first question of a process, by question and way."""
     return {
         (kind, way): statistics.median(
-            ask_anew(way, stores, [kind]).ms for _ in range(min(rounds, _NEW_MAX))
+            ask_anew(way, stores, [kind], subject).ms for subject in range(min(rounds, _NEW_MAX))
         )
         for kind in QUESTIONS
         for way in WAYS
     }
 
 
-def _ask_once(way: str, stores: Stores, kinds: Sequence[str]) -> Once:
-    questions = make_questions(stores, 1)
+def _ask_once(way: str, stores: Stores, kinds: Sequence[str], subject: int) -> Once:
+    questions = make_questions(stores, _NEW_MAX)
     idle = _peak_mb()
     start = time.perf_counter_ns()
     with open_way(way, stores) as log:
         for kind in kinds:
-            questions[kind][0](log)
+            questions[kind][subject](log)
         took = time.perf_counter_ns() - start
     return Once(took / 1e6, _peak_mb(), idle)
 
@@ -223,10 +228,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, action="append", help="size of the store")
     parser.add_argument("--rounds", type=int, default=25, help="how often each has its turn")
     parser.add_argument("--once", choices=WAYS, help="ask this way once, and tell what that took")
+    parser.add_argument("--subject", type=int, default=0, help="about which task or agent")
     parser.add_argument("kinds", nargs="*", help="what to ask once")
     given = parser.parse_args()
     if given.once:
-        print(json.dumps(_ask_once(given.once, make_stores(given.rows[0]), given.kinds)))
+        print(
+            json.dumps(
+                _ask_once(given.once, make_stores(given.rows[0]), given.kinds, given.subject)
+            )
+        )
     else:
         print_table(given.rows or SIZES, given.rounds)
 
