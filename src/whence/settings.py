@@ -18,6 +18,11 @@ Durability = Literal["os", "disk"]
 
 _OURS = ("dir", "journal", "redaction", "privacy")
 
+_OTHERS = frozenset(
+    "source tracing runs learning decisions swarm proof policy witness server retention hold audit".split()
+)
+"""The tables of other rooms, also of those that are not built yet."""
+
 
 class JournalSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`[journal]`: how lines are kept and who may read them."""
@@ -124,12 +129,30 @@ def read_file(file: Path) -> Settings:
         tables = tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ValueError(f"cannot read {file}: {error}") from error
-    for name in tables:
-        if name != "dir" and not isinstance(tables[name], dict | list):
-            raise ValueError(f"{file}: unknown key `{name}`, want `dir` or a table")
+    for name, value in tables.items():
+        _check_name(file, name, value)
     known: dict[str, Any] = {name: tables.pop(name) for name in _OURS if name in tables}
     try:
         read = msgspec.convert({**known, "others": tables}, Settings)
     except msgspec.ValidationError as error:
         raise ValueError(f"{file}: {error}") from error
     return msgspec.structs.replace(read, file=file)
+
+
+def _check_name(file: Path, name: str, value: object) -> None:
+    """Refuse a key or table that nobody reads: whoever misspelt `[redaction]` believes it is on."""
+    is_table = isinstance(value, dict | list)
+    if name == "dir" or (is_table and name in (*_OURS, *_OTHERS)):
+        return
+    from difflib import get_close_matches
+
+    if is_table:
+        left, right = ("[[", "]]") if isinstance(value, list) else ("[", "]")
+        near = get_close_matches(name, [*_OURS[1:], *_OTHERS], 1)
+        hint = (
+            f"did you mean `{near[0]}`?" if near else "docs/reference/settings.md lists the tables"
+        )
+        raise ValueError(f"{file}: unknown table `{left}{name}{right}`; {hint}")
+    is_near = bool(get_close_matches(name, ["dir"], 1))
+    hint = "did you mean `dir`?" if is_near else "want `dir` or a table"
+    raise ValueError(f"{file}: unknown key `{name}`; {hint}")

@@ -1,11 +1,14 @@
 """Where a log lives is found in one order, and what `whence.toml` gets wrong is said clearly."""
 
 import os
+import re
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from whence.settings import (
+    _OTHERS,
     FILE_NAME,
     FOLDER_NAME,
     JournalSettings,
@@ -155,7 +158,7 @@ def test_a_file_says_all_there_is_to_say(tmp_path: Path) -> None:
         '[redaction]\nenabled = false\nkeys = ["pin"]\npatterns = ["x+"]\nallow = ["y"]\n'
         '[[privacy.rule]]\nagent = "haiku-*"\nprimitive = "memory"\ntype = "load"\n'
         '[[privacy.rule]]\ntype = "*"\nprivate = false\n'
-        "[tracing]\nmirror = true\n[[sources]]\nkind = 'nats'\n",
+        "[tracing]\nmirror = true\n[[source]]\nkind = 'nats'\n",
     )
 
     assert read_file(file) == Settings(
@@ -168,7 +171,7 @@ def test_a_file_says_all_there_is_to_say(tmp_path: Path) -> None:
                 PrivacyRule(type="*", private=False),
             )
         ),
-        others={"tracing": {"mirror": True}, "sources": [{"kind": "nats"}]},
+        others={"tracing": {"mirror": True}, "source": [{"kind": "nats"}]},
         file=file,
     )
 
@@ -188,6 +191,11 @@ def test_an_empty_file_says_nothing(tmp_path: Path) -> None:
         ("dir = 5", r"Expected `str \| null`, got `int` - at `\$.dir`"),
         ('dri = "logs"', "unknown key `dri`"),
         ("journal = 5", "unknown key `journal`"),
+        ("[redactoin]\nkeys = ['pin']", r"unknown table `\[redactoin\]`; did you mean `redaction`"),
+        ("[privacies]\nrule = []", r"unknown table `\[privacies\]`; did you mean `privacy`"),
+        ("[[sorce]]\nkind = 'git'", r"unknown table `\[\[sorce\]\]`; did you mean `source`"),
+        ("[[sources]]\nkind = 'git'", r"unknown table `\[\[sources\]\]`; did you mean `source`"),
+        ("[zebra]", r"unknown table `\[zebra\]`; .*settings.md lists"),
         ("[journal]\ndurable = true", r"unknown field `durable` - at `\$.journal`"),
         ('[journal]\ndurability = "paper"', r"Invalid enum value 'paper' - at `\$.journal.dur"),
         ("[journal]\nsegment_bytes = 100", "Expected `int` >= 4096"),
@@ -228,3 +236,52 @@ def test_a_file_that_cannot_be_read_is_a_wrong_value_too(tmp_path: Path) -> None
     os.unlink(file)
     with pytest.raises(ValueError, match="cannot read"):
         read_file(file)
+
+
+# --- the page of the reference --------------------------------------------------------------
+
+_PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text(
+    encoding="utf-8"
+)
+_WORDS = {"true": True, "false": False, "[]": (), "any": None, "none": None}
+
+
+def _rows(title: str) -> dict[str, str]:
+    """By key: the default that the page gives it under this heading."""
+    found = re.search(rf"^##+ {re.escape(title)}\n(.*?)(?=^##|\Z)", _PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/reference/settings.md has no section {title}"
+    return dict(re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|", found[1], re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("title", "struct"),
+    [
+        ("`[journal]`", JournalSettings),
+        ("`[redaction]`", RedactionSettings),
+        ("`[privacy]`", PrivacySettings),
+        ("`[[privacy.rule]]`", PrivacyRule),
+    ],
+)
+def test_the_page_lists_the_keys_of_a_table_and_no_others(
+    title: str, struct: type[msgspec.Struct]
+) -> None:
+    fields = {field.name: field.default for field in msgspec.structs.fields(struct)}
+
+    said = {key: default.strip("`") for key, default in _rows(title).items()}
+
+    assert said.keys() == fields.keys()
+    for key, default in said.items():
+        value = fields[key]
+        assert (_WORDS[default] if default in _WORDS else default.strip('"')) == (
+            str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+        ), key
+
+
+def test_the_page_names_every_table() -> None:
+    tables = {field.name for field in msgspec.structs.fields(Settings)} - {"dir", "others", "file"}
+
+    assert _rows("Top level") == {"dir": f'`"{FOLDER_NAME}"`'}
+    headings = re.findall(r"^## `\[+(\w+)\]+`", _PAGE, re.MULTILINE)
+    assert {*headings} == tables | {"source"}
+    kept = _PAGE.partition("## Other tables")[2].partition("are\nkept")[0]
+    assert {*re.findall(r"`(\w+)`", kept)} == _OTHERS - {"source"}
