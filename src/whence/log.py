@@ -430,7 +430,9 @@ class Log:
         if caught_up.behind:
             self._warn(f"the index is {caught_up.behind:,} bytes behind; another process holds it")
         if index.is_private:
-            self._warn(f"{self.folder} does not take an index, so each command makes its own")
+            self._warn(
+                f"{self.folder} does not take an index, so each command makes its own: {index.refusal}"
+            )
         if not self._has_said_problems or caught_up.fragments or caught_up.losses:
             from whence.ask.reading import say_problems
 

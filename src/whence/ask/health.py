@@ -68,12 +68,16 @@ class BlobHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class IndexHealth(msgspec.Struct, frozen=True, kw_only=True):
-    """The index: how large it is, and how many bytes of journal it had not read before this."""
+    """The index: how large it is, and how many bytes of journal it had not read before this.
+
+    `refusal` says why the folder did not take it, if it is private.
+    """
 
     path: str
     size: int
     behind: int
     is_private: bool
+    refusal: str = ""
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,7 +208,8 @@ def _complaints(health: Health) -> Iterator[str]:
     if blobs.count and not health.segments:
         yield "the journal has no segments, though its payloads are there"
     if health.index is not None and health.index.is_private:
-        yield "the folder does not take an index, so every command builds its own"
+        why = health.index.refusal
+        yield f"the folder does not take an index, so every command builds its own: {why}"
     if not health.redaction:
         yield "redaction is off: secrets in payloads are written as they are"
 
@@ -236,7 +241,10 @@ def _index_health(index: Index, behind: int) -> IndexHealth:
         size = os.stat(index.path).st_size
     except OSError:
         size = 0
-    return IndexHealth(path=str(index.path), size=size, behind=behind, is_private=index.is_private)
+    return IndexHealth(
+        path=str(index.path), size=size, behind=behind, is_private=index.is_private,
+        refusal=index.refusal,
+    )  # fmt: skip
 
 
 # -- writers ---------------------------------------------------------------------------------------

@@ -4,6 +4,9 @@
 while other processes still read it: SQLite, closing, removes `-wal` by name, and two files of
 one name would lose each other's.
 
+The file belongs to whoever owns the folder, also where root made it; an index that is closed to the
+folder's owner is thrown away.
+
 SQLite notices a broken page but not a changed byte in one. So a process that closes the index in
 good order sets the file's modification time to a moment that the index itself knows; whoever
 writes to the file by other means changes that time, and the index is built anew.
@@ -13,6 +16,7 @@ import os
 import re
 import sqlite3
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from whence.errors import StoreError
@@ -93,8 +97,31 @@ def open_database(folder: Path) -> tuple[sqlite3.Connection, Path]:
     except DATABASE_ERRORS as error:
         if not path.exists():
             raise BrokenError("index was removed while it was opened") from error
-        raise translate(error) from error
+        problem = translate(error)
+        if isinstance(problem, RefusedError):
+            problem = _explain_refusal(folder, path, problem)
+        raise problem from error
     return db, path
+
+
+def _explain_refusal(folder: Path, path: Path, problem: RefusedError) -> Exception:
+    """Name the owner of an index that is closed to us; where the folder is ours, it makes room."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+    except PermissionError:
+        closed = f"{path} belongs to {_owner_name(path)}, who alone may use it"
+        is_ours = folder.stat().st_uid == os.geteuid()
+        return BrokenError(closed) if is_ours else RefusedError(closed)
+    except OSError as error:
+        return RefusedError(f"{path}: {error.strerror}")
+    return RefusedError(f"{path}: {problem}")
+
+
+def _owner_name(path: Path) -> str:
+    try:
+        return path.owner()
+    except KeyError:
+        return f"user {path.stat().st_uid}"
 
 
 def find_file(folder: Path) -> Path | None:
@@ -141,7 +168,11 @@ def throw_away(folder: Path, path: Path) -> None:
 def _create(folder: Path) -> Path:
     path = folder / f"{_PREFIX}{os.urandom(4).hex()}.sqlite"
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            _leave_to_owner(fd, folder)
+        finally:
+            os.close(fd)
         try:
             db = _connect(path)
             # Not synced: a power cut now leaves no index of ours, and it is made again.
@@ -165,6 +196,15 @@ def _create(folder: Path) -> Path:
         raise RefusedError(f"{path}: {error.strerror}") from error
     _remove_strays(folder, path)
     return path
+
+
+def _leave_to_owner(fd: int, folder: Path) -> None:
+    """Give what root makes to the owner of the folder. SQLite gives `-wal` and `-shm` to the same."""
+    if os.geteuid() == 0:
+        owner = os.stat(folder)
+        with suppress(OSError):
+            # Where root may not do even that, the owner throws it away and makes another.
+            os.fchown(fd, owner.st_uid, owner.st_gid)
 
 
 def _remove_strays(folder: Path, path: Path) -> None:

@@ -96,6 +96,7 @@ class Index:
         # The lock guards all below.
         self._lock = threading.RLock()
         self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._refusal = ""
         self._losses: Losses = {}
         self._db: sqlite3.Connection | None = None
         self._open()
@@ -109,6 +110,11 @@ class Index:
     def is_private(self) -> bool:
         """Whether this index is for this process alone, because the folder would not take it."""
         return self._private is not None
+
+    @property
+    def refusal(self) -> str:
+        """Why the folder would not take this index; empty where it did."""
+        return self._refusal if self.is_private else ""
 
     @property
     def path(self) -> Path:
@@ -142,8 +148,8 @@ class Index:
             except BrokenError:
                 self._discard(home)
                 continue
-            except RefusedError:
-                self._go_private()
+            except RefusedError as error:
+                self._go_private(error)
                 continue
             self._pid = os.getpid()
             self._lookup = Lookup(self._db, self._reader)
@@ -155,11 +161,12 @@ class Index:
             path = find_file(home)
             if path is not None:
                 throw_away(home, path)
-        except RefusedError:
-            self._go_private()
+        except RefusedError as error:
+            self._go_private(error)
 
-    def _go_private(self) -> None:
+    def _go_private(self, refusal: RefusedError) -> None:
         if self._private is None:
+            self._refusal = str(refusal)
             # Rare, and dear to load.
             import tempfile
 
@@ -256,7 +263,7 @@ class Index:
                     if isinstance(problem, RefusedError):
                         db.close()
                         self._db = None
-                        self._go_private()
+                        self._go_private(problem)
                         continue
                     if not isinstance(problem, BrokenError):
                         raise problem from error

@@ -5,8 +5,11 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -247,6 +250,7 @@ def test_a_folder_that_takes_no_file_gets_a_private_index(
     monkeypatch.setattr(os, "open", refuse)
     with open_index(tmp_path) as index:
         assert index.is_private
+        assert index.refusal.endswith(".sqlite: Permission denied")
         assert len(ids_in(index)) == 3
         assert index.sql("SELECT count(*) FROM events")[1].__next__() == (3,)
         private = index.path
@@ -257,6 +261,73 @@ def test_a_folder_that_takes_no_file_gets_a_private_index(
 def test_an_open_index_is_not_private(tmp_path: Path) -> None:
     with open_index(tmp_path) as index:
         assert not index.is_private
+        assert not index.refusal
+
+
+_NOBODY = 65534
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+
+
+@pytest.fixture
+def owned() -> Iterator[Path]:
+    """A log of another user, where that user can get at it."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "log"
+        folder.mkdir()
+        append(folder, lines(0, 3))
+        os.chmod(name, 0o755)
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, _NOBODY, _NOBODY)
+        yield folder
+
+
+@contextmanager
+def user(uid: int) -> Iterator[None]:
+    """Do the block as that user."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@as_root
+def test_an_index_that_root_made_belongs_to_the_owner_of_the_folder(owned: Path) -> None:
+    with open_index(owned) as index:
+        path = index.path
+        assert {found.stat().st_uid for found in owned.glob(".index-*")} == {_NOBODY}
+
+    with user(_NOBODY), open_index(owned) as index:
+        assert (index.path, index.is_private) == (path, False)
+        assert len(ids_in(index)) == 3
+
+
+@as_root
+def test_an_index_that_is_closed_to_the_owner_of_the_folder_is_replaced(owned: Path) -> None:
+    with open_index(owned) as index:
+        path = index.path
+    os.chown(path, 0, 0)
+
+    with user(_NOBODY), open_index(owned) as index:
+        assert not index.is_private
+        assert index.path != path
+        assert len(ids_in(index)) == 3
+    assert not path.exists()
+
+
+@as_root
+def test_an_index_of_somebody_else_in_a_folder_of_somebody_else_is_named(owned: Path) -> None:
+    os.chown(owned, 0, 0)
+    with open_index(owned) as index:
+        path = index.path
+    os.chmod(owned, 0o755)
+
+    with user(_NOBODY), open_index(owned) as index:
+        assert index.is_private
+        assert index.refusal == f"{path} belongs to root, who alone may use it"
+        assert len(ids_in(index)) == 3
+    assert path.exists()
 
 
 def test_closing_twice_and_asking_after_closing_are_fine(tmp_path: Path) -> None:
