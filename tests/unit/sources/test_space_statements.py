@@ -4,7 +4,7 @@ import sqlite3
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.contract.sources.space_case import DOCUMENT
@@ -79,6 +79,7 @@ LATE_TASKS = ["creator_id", *TASKS]
 
 @pytest.mark.parametrize("columns", [TASKS, LATE_TASKS], ids=["utc", "local"])
 @pytest.mark.parametrize("affinity", ["", "TEXT", "INTEGER"])
+@example(created="2000-02-30 00:00:00", completed="2001-02-29 23:59:59")
 @given(created=STORED, completed=STORED)
 def test_sqlite_tells_a_time_as_we_do(
     columns: list[str], affinity: str, created: object, completed: object

@@ -329,10 +329,10 @@ def true_time(feed: Feed) -> str:
     time = _time(feed)
     seconds = f"WHEN typeof({time}) = 'integer' AND {time} BETWEEN 0 AND {_SECONDS_MAX} THEN {time}"
     if feed.zones[1] is not Zone.LOCAL:
-        # The same text again: it is of this form, and the calendar has it.
+        # The same text again: it is of this form, and the calendar has it. Only adding makes SQLite check days.
         seconds += (
             f" WHEN length({time}) = {_SECOND_LENGTH} AND {time} >= '1970' AND {time} < '2200'"
-            f" AND strftime('%Y-%m-%d %H:%M:%S', {time}) = {time}"
+            f" AND strftime('%Y-%m-%d %H:%M:%S', {time}, '+0 days') = {time}"
             f" THEN CAST(strftime('%s', {time}) AS INTEGER)"
         )
     return f"COALESCE(CASE {seconds} END * {NS_PER_S}, {asked})"
