@@ -31,12 +31,13 @@ _DECIDED = ("prompt_id", "agent_id", "task_id", "proposal_id", "id")
 class Format(NamedTuple):
     """A kind of file: the keys that every line has, its mapping as somebody would write it.
 
-    `prepare` is done to each object before the mapping sees it.
+    `prepare` is done to each object before the mapping sees it; `looks_at` are the keys that it reads.
     """
 
     keys: frozenset[str]
     options: Mapping[str, Any]
     prepare: Callable[[Object], Object]
+    looks_at: tuple[str, ...] = ()
 
 
 def recognise(objects: Iterable[Object]) -> str | None:
@@ -96,6 +97,7 @@ FORMATS: dict[str, Format] = {
             "text": "{input_summary} → {output_summary}",
         },
         _prepare_trace,
+        ("hrm_layer", "operation"),
     ),
     "learning": Format(
         frozenset({"event_id", "timestamp", "event_type", "data"}),
@@ -108,6 +110,7 @@ FORMATS: dict[str, Format] = {
             "target": TARGET,
         },
         _prepare_learning,
+        ("data",),
     ),
     "decisions": Format(
         frozenset({"timestamp", "action", "approved", "votes", "subject"}),
@@ -122,5 +125,6 @@ FORMATS: dict[str, Format] = {
             "text": "{reason}",
         },
         _prepare_decision,
+        ("subject",),
     ),
 }

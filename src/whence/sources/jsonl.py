@@ -18,10 +18,11 @@ from whence.query import Query, matches
 from whence.sources.builtin import FORMATS, Format, keep, recognise
 from whence.sources.lines import decode_line, open_lines, read_lines
 from whence.sources.mapping import Map, MappingError, decode_maps, suggest_near
-from whence.sources.offsets import Offsets, Understanding, mark
+from whence.sources.offsets import Offsets, mark
 from whence.sources.ordering import HELD, put_in_order
 from whence.sources.rows import Getter, Reader, Row
 from whence.sources.source import Health, NameKind, RawRow, Source, SourceEvent, Tie
+from whence.sources.understanding import Understanding
 
 _SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _LOOKED_AT = 20
@@ -230,10 +231,10 @@ class JsonlSource:
                 _decode(self._where, form, self._options),
                 source=self.name,
                 primitive=_name_store(self._path),
-                getter=_find_key,
+                getter=find_key,
                 now_ns=time.time_ns(),
             )
-            self._understanding = Understanding(form.prepare, reader)
+            self._understanding = Understanding(form, reader)
         return self._understanding
 
     def _recognise(self, paths: Mapping[str, Path]) -> str:
@@ -325,7 +326,7 @@ def _name_store(path: Path) -> str:
     return path.name.lstrip(".").partition(".")[0] or "lines"
 
 
-def _find_key(key: str) -> Getter:
+def find_key(key: str) -> Getter:
     """How a key is found in an object: as it is written, else as a path: `data.user.name`, `items.0`."""
     steps = key.split(".")
     if len(steps) == 1:
@@ -403,18 +404,15 @@ def _find_in(file: Offsets, place: int, query: Query, newest_first: bool) -> Ite
             for number in file.find(name, value)
             if number in within and all(found and found[number] == each for found, each in marks)
         ]
-    if not file.is_ordered:
-        since, until = query.since, query.until
-        numbers = sorted(
-            (
-                number
-                for number in numbers
-                if (since is None or file.ns(number) >= since)
-                and (until is None or file.ns(number) < until)
-            ),
-            key=file.ns,
-        )
-    for number in numbers[::-1] if newest_first else numbers:
+    since, until = query.since, query.until
+    if not file.is_ordered and (since is not None or until is not None):
+        numbers = [
+            number
+            for number in numbers
+            if (since is None or file.ns(number) >= since)
+            and (until is None or file.ns(number) < until)
+        ]
+    for number in file.by_time(numbers, newest_first=newest_first):
         yield _Position(file.ns(number), place, number)
 
 
@@ -461,10 +459,9 @@ def _count_repeats(files: list[Offsets]) -> None:
     """Count for each event those before it that have its id."""
     for file in files:
         del file.repeats[:]
-    marks = [each for file in files for each in file.ids]
-    if len(set(marks)) == len(marks):
+    if len(set(_all_ids(files))) == sum(len(file.ids) for file in files):
         return
-    marks.sort()
+    marks = sorted(_all_ids(files))
     counts = {each: 0 for each, following in pairwise(marks) if each == following}
     for file in files:
         for each in file.ids:
@@ -472,6 +469,10 @@ def _count_repeats(files: list[Offsets]) -> None:
             file.repeats.append(count)
             if each in counts:
                 counts[each] = count + 1
+
+
+def _all_ids(files: list[Offsets]) -> Iterator[int]:
+    return chain.from_iterable(file.ids for file in files)
 
 
 def _is_end_of(part: str, text: str) -> bool:

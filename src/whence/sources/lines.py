@@ -9,6 +9,8 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import IO, Any, NamedTuple, cast
 
@@ -18,6 +20,9 @@ from whence.errors import CorruptError, StoreError
 
 LINE_MAX = 16 * 1024 * 1024
 """A longer line is not understood, and not held in memory."""
+
+BLOCK = 256 * 1024
+"""So many bytes are read at a time where whole blocks of lines are wanted."""
 
 _BOM = b"\xef\xbb\xbf"
 _SHOWN = 64
@@ -61,25 +66,48 @@ def read_lines(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[Line]:
     Raises:
         StoreError: the file cannot be read on. `CorruptError`: it is packed, and damaged there.
     """
-    try:
+    with _told(path):
         file.seek(offset)
         while data := file.readline(LINE_MAX + 1):
-            size, is_too_long = len(data), len(data) > LINE_MAX
-            last = data
-            while is_too_long and not last.endswith(b"\n"):
+            size, last = len(data), data
+            while is_too_long(size) and not last.endswith(b"\n"):
                 last = file.readline(LINE_MAX)
                 if not last:
                     break
                 size += len(last)
-            if offset == 0:
-                data = data.removeprefix(_BOM)
-            shown = data[:_SHOWN] if is_too_long else data
-            yield Line(offset, offset + size, shown, last.endswith(b"\n"), is_too_long)
+            yield _make_line(data, offset, size, is_ended=last.endswith(b"\n"))
             offset += size
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise CorruptError(f"{path} is damaged: {error}") from error
-    except OSError as error:
-        raise StoreError(f"read {path}: {error.strerror or error}") from error
+
+
+def read_blocks(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[bytes]:
+    """Give whole lines from `offset` on, many at a time, up to the last of them or one longer than a block.
+
+    Raises:
+        StoreError, CorruptError: as `read_lines`, once all lines before that were given.
+    """
+    rest = b""
+    with _told(path):
+        file.seek(offset)
+        # Not `read`, which loses what stands before the damage of a packed file.
+        while len(rest) <= BLOCK and (data := cast("BufferedReader", file).read1(BLOCK)):
+            whole, end, begun = data.rpartition(b"\n")
+            if end:
+                yield rest + whole + end
+                rest = begun
+            else:
+                rest += data
+
+
+def split_lines(block: bytes, offset: int) -> Iterator[Line]:
+    """The lines of a block that stands at `offset`."""
+    for data in BytesIO(block):
+        yield _make_line(data, offset, len(data), is_ended=True)
+        offset += len(data)
+
+
+def is_too_long(size: int) -> bool:
+    """Whether a line of so many bytes, its end included, is not read."""
+    return size > LINE_MAX
 
 
 def decode_line(data: bytes) -> dict[str, Any] | str:
@@ -97,6 +125,24 @@ def show(data: bytes) -> str:
     """The beginning of a line, for a message."""
     text = data[:_SHOWN].decode(errors="replace").strip()
     return repr(text + ("…" if len(data) > _SHOWN else ""))
+
+
+def _make_line(data: bytes, offset: int, size: int, *, is_ended: bool) -> Line:
+    if offset == 0:
+        data = data.removeprefix(_BOM)
+    is_long = is_too_long(size)
+    return Line(offset, offset + size, data[:_SHOWN] if is_long else data, is_ended, is_long)
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """Tell what goes wrong with the file as errors of ours."""
+    try:
+        yield
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise CorruptError(f"{path} is damaged: {error}") from error
+    except OSError as error:
+        raise StoreError(f"read {path}: {error.strerror or error}") from error
 
 
 class _Wrong(str):

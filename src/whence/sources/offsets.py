@@ -7,51 +7,37 @@ grow, are cut, replaced and removed while we look; each `update` reads only what
 import os
 from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, groupby
+from operator import le
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from whence.errors import CorruptError, StoreError
-from whence.sources.lines import Line, decode_line, open_lines, read_lines, show
-from whence.sources.rows import Key, Reader
+from whence.sources.lines import (
+    Line,
+    decode_line,
+    open_lines,
+    read_blocks,
+    read_lines,
+    split_lines,
+)
+from whence.sources.rows import Key
+from whence.sources.understanding import Skimmed, Understanding
 
 _NS_PER_S = 10**9
 _PRINT = 256
 """So many bytes before the end that was read tell whether the file only grew."""
 
 
-class Understanding(NamedTuple):
-    """How lines are read: what is made of an object before the mapping sees it, and the mapping."""
-
-    prepare: Callable[[dict[str, Any]], dict[str, Any]]
-    reader: Reader
-
-    def read(self, line: Line, place: str) -> tuple[dict[str, Any], Key] | str:
-        """The row and key of a line, or what is wrong with it."""
-        if line.is_too_long:
-            return f"line is too long: {show(line.data)}"
-        row = decode_line(line.data)
-        if isinstance(row, str):
-            return row
-        row = self.prepare(row)
-        key = self.reader.key(row, place)
-        return key if isinstance(key, str) else (row, key)
-
-    def marked(self) -> dict[str, Callable[[dict[str, Any]], str | None]]:
-        """The names by which lines are looked up, each with what finds it in a row."""
-        mapping, reader = self.reader.mapping, self.reader
-        named = {
-            "agent": (mapping.agent, reader.agent),
-            "target": (mapping.target, reader.target),
-            "part_of": (mapping.part_of, reader.part_of),
-            "parent": (mapping.parents, reader.parent),
-        }
-        return {name: find for name, (column, find) in named.items() if column}
-
-
 def mark(name: str | None) -> int:
     """What stands for a name; 0 for none."""
     return 0 if name is None else hash(name) or 1
+
+
+def _mark_all(names: Sequence[str | None]) -> list[int]:
+    found = list(map(hash, names))
+    return list(map(mark, names)) if 0 in found or None in names else found
 
 
 class Offsets:
@@ -70,9 +56,7 @@ class Offsets:
         self.is_ordered = True
         """Whether the events stand in order of time."""
         self.newest_ns: int | None = None
-        named = understanding.marked()
-        self.marks: dict[str, array[int]] = {name: array("q") for name in named}
-        self._marked = [(self.marks[name], find) for name, find in named.items()]
+        self.marks: dict[str, array[int]] = {name: array("q") for name in understanding.names()}
         self.ids = array("q")
         """Marks of the ids that the lines give themselves; none if they give none."""
         self.repeats = array("I")
@@ -117,8 +101,7 @@ class Offsets:
             self._forget_open_line()
             self.problem = ""
             try:
-                for line in read_lines(file, self.path, self._end):
-                    self._take(line)
+                self._read_on(file)
                 file.seek(max(0, self._end - _PRINT))
                 self._print = file.read(self._end - file.tell())
             except CorruptError as error:
@@ -184,6 +167,18 @@ class Offsets:
         start = 0 if since is None else bisect_left(numbers, since, key=self.ns)
         return numbers[start : None if until is None else bisect_left(numbers, until, key=self.ns)]
 
+    def by_time(self, numbers: Sequence[int], *, newest_first: bool) -> Iterable[int]:
+        """Put the numbers of events, which are in their order, in that of time."""
+        if self.is_ordered:
+            return numbers[::-1] if newest_first else numbers
+        return self._sort(numbers, newest_first)
+
+    def _sort(self, numbers: Sequence[int], newest_first: bool) -> Iterator[int]:
+        # By the second at once, and those of one when they are asked for: the first come early.
+        second, nano = self._seconds.__getitem__, self._nanos.__getitem__
+        for _, same in groupby(sorted(numbers, key=second, reverse=newest_first), second):
+            yield from sorted(same, key=nano, reverse=newest_first)
+
     def raw(self) -> Iterator[tuple[int, Line, str]]:
         """The lines that are not understood, each with its number and what is wrong with it."""
         with open_lines(self.path) as file:
@@ -192,6 +187,17 @@ class Offsets:
                     found = self.understanding.read(line, "")
                     if isinstance(found, str):
                         yield number, line, found
+
+    def _read_on(self, file: IO[bytes]) -> None:
+        is_more = True
+        while is_more:
+            for block in read_blocks(file, self.path, self._end):
+                self._take_all(block)
+            # What is left is one line: too long for a block, or without an end.
+            line = next(read_lines(file, self.path, self._end), None)
+            if line is not None:
+                self._take(line)
+            is_more = line is not None and line.is_ended
 
     def _is_continued(self, file: IO[bytes], size: int) -> bool:
         """Whether all that was read still stands there."""
@@ -216,6 +222,14 @@ class Offsets:
             self.not_understood -= 1
         self._count -= 1
         self._open_line = None
+
+    def _take_all(self, block: bytes) -> None:
+        skimmed = self.understanding.skim(block)
+        if skimmed is None:
+            for line in split_lines(block, self._end):
+                self._take(line)
+        else:
+            self._add_all(skimmed)
 
     def _take(self, line: Line) -> None:
         is_there = _is_there(line)
@@ -245,13 +259,32 @@ class Offsets:
         self._lines.append(self._count)
         if self._has_ids:
             self.ids.append(mark(key.id))
-        for marks, find in self._marked:
-            marks.append(mark(find(row)))
+        for name, value in self.understanding.names_of(row).items():
+            self.marks[name].append(mark(value))
         if self._has_relations:
             for relation in self.understanding.reader.relations(row):
                 self._related.append(mark(relation.id))
                 self._relating.append(number)
         return True
+
+    def _add_all(self, skimmed: Skimmed) -> None:
+        times, first = skimmed.times, len(self)
+        if self.is_ordered:
+            before = times[0] if self.newest_ns is None else self.newest_ns
+            self.is_ordered = before <= times[0] and all(map(le, times, times[1:]))
+        self.newest_ns = max(times) if self.newest_ns is None else max(self.newest_ns, *times)
+        self._seconds.extend([ns // _NS_PER_S for ns in times])
+        self._nanos.extend([ns % _NS_PER_S for ns in times])
+        *offsets, self._end = accumulate(skimmed.sizes, initial=self._end)
+        self._offsets.extend(offsets)
+        self._lines.extend(range(self._count + 1, self._count + 1 + len(times)))
+        self._count += len(times)
+        self.ids.extend(_mark_all(skimmed.ids))
+        for name, values in skimmed.names.items():
+            self.marks[name].extend(_mark_all(values))
+        for number, related in enumerate(skimmed.relations, start=first):
+            self._related.extend(map(mark, related))
+            self._relating.extend([number] * len(related))
 
     def _changed(self) -> StoreError:
         return StoreError(f"{self.path} was changed while it was read; ask again")

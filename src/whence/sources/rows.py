@@ -50,6 +50,26 @@ def render_word(value: Any) -> str | None:
     return ("true" if value else "false") if isinstance(value, bool) else render_id(value)
 
 
+def render_ids(values: Sequence[Any]) -> list[str] | None:
+    """Each as `render_id` does; None if one of them is no id."""
+    if _are_plain(values):
+        return list(values) if all(values) else None
+    found = [each for each in map(render_id, values) if each is not None]
+    return found if len(found) == len(values) else None
+
+
+def render_words(values: Sequence[Any]) -> list[str | None]:
+    """Each as `render_word` does."""
+    if _are_plain(values):
+        return [each or None for each in values]
+    return list(map(render_word, values))
+
+
+def _are_plain(values: Sequence[Any]) -> bool:
+    """Whether these are texts that need no more care than whether they are empty."""
+    return set(map(type, values)) == {str} and "".join(values).isascii()
+
+
 def stored_forms(text: str) -> list[str | int | bytes]:
     """Every value that a database can hold and that `render_id` writes as `text`."""
     forms: list[str | int | bytes] = [text]
@@ -174,19 +194,46 @@ class Reader:
             return Key(reading.ns, parts[0], reading.is_naive)
         return Key(reading.ns, join_id(self._prefix, parts), reading.is_naive)
 
+    def times(self, rows: Sequence[Row]) -> list[int] | None:
+        """The times of these rows; None if one of them has no `key`."""
+        return self._clock.read_all(list(map(self._time, rows)))
+
+    def ids(self, rows: Sequence[Row]) -> list[str] | None:
+        """The ids of these rows, none if they are their places; None if one of them has no `key`."""
+        parts = [render_ids(list(map(get, rows))) for _, get in self._ids]
+        if None in parts:
+            return None
+        if self._prefix is None and len(parts) == 1:
+            return parts[0]
+        return [join_id(self._prefix, each) for each in zip(*filter(None, parts), strict=True)]
+
+    def agents(self, rows: Sequence[Row]) -> list[str | None]:
+        """The agents of these rows."""
+        return render_words(list(map(self._agent.get, rows)))
+
+    def targets(self, rows: Sequence[Row]) -> list[str | None]:
+        """The targets of these rows."""
+        return _clean(render_words(list(map(self._target.get, rows))))
+
+    def wholes(self, rows: Sequence[Row]) -> list[str | None]:
+        """The targets that these rows' own are part of."""
+        return _clean(render_words(list(map(self._part_of.get, rows))))
+
+    def parents(self, rows: Sequence[Row]) -> list[str | None]:
+        """The ids of these rows' parents."""
+        return list(map(self.parent, rows))
+
     def agent(self, row: Row) -> str | None:
         """The row's agent."""
         return render_word(self._agent.get(row))
 
     def target(self, row: Row) -> str | None:
         """The row's target."""
-        target = render_word(self._target.get(row))
-        return clean_target(target) if target else None
+        return self.targets([row])[0]
 
     def part_of(self, row: Row) -> str | None:
         """The target that the row's own is part of."""
-        target = render_word(self._part_of.get(row))
-        return clean_target(target) if target else None
+        return self.wholes([row])[0]
 
     def parent(self, row: Row) -> str | None:
         """The id of the row's parent."""
@@ -277,6 +324,10 @@ class Reader:
         if isinstance(value, str):
             return value
         return _UNKNOWN if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _clean(targets: list[str | None]) -> list[str | None]:
+    return [clean_target(each) if each and each[0] == "#" else each for each in targets]
 
 
 def _field(named: Named | None, getter: Callable[[str], Getter]) -> _Field:

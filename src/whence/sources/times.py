@@ -6,11 +6,12 @@ and shape is never read as an earlier time, so a store may be asked to sort and 
 
 import math
 import re
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 Unit = Literal["iso", "s", "ms", "us", "ns", "julian"]
@@ -33,6 +34,10 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,25}(?:\.[0-9]{0,25})?").fullmatch
 _ISO = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2})(?:(:[0-9]{2})(?:[.,]([0-9]+))?)?)?"
     r" ?(?:([Zz]|UTC)|([+-])([0-9]{2})(?::?([0-9]{2}))?)?"
+).fullmatch
+_ALL_USUAL = re.compile(
+    r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?"
+    r"(?:Z|[+-][0-9]{2}:[0-9]{2})?\n)*+"
 ).fullmatch
 _OFFSET = re.compile(r"([+-])([0-9]{2}):?([0-9]{2})").fullmatch
 
@@ -66,6 +71,24 @@ class Clock(NamedTuple):
         if isinstance(value, int | float) and not isinstance(value, bool):
             return self._read_number(value)
         return None
+
+    def read_all(self, values: Sequence[object]) -> list[int] | None:
+        """The times that these values say, in nanoseconds; None if one of them says none."""
+        found = self._read_plain(values)
+        if found is None:
+            readings = [reading.ns for reading in map(self.read, values) if reading is not None]
+            return readings if len(readings) == len(values) else None
+        return found if FIRST_NS <= min(found) and max(found) < END_NS else None
+
+    def _read_plain(self, values: Sequence[object]) -> list[int] | None:
+        """Whole numbers, or texts as most programs write them; None if not all are such."""
+        kinds = set(map(type, values))
+        if self.unit == "iso":
+            return _read_usual(cast("Sequence[str]", values), self.zone) if kinds == {str} else None
+        if self.unit == "julian" or kinds != {int}:
+            return None
+        scale = NS_PER_UNIT[self.unit]
+        return [value * scale for value in cast("Sequence[int]", values)]
 
     def _read_number(self, value: float | Decimal) -> Reading | None:
         ns: int | None
@@ -162,6 +185,20 @@ def _read_iso(text: str, zone: tzinfo | None) -> Reading | None:
     return _read_any_iso(text, zone)
 
 
+def _read_usual(texts: Sequence[str], zone: tzinfo | None) -> list[int] | None:
+    if not _ALL_USUAL("\n".join(texts) + "\n"):
+        return None
+    try:
+        is_naive = datetime.fromisoformat(texts[0]).tzinfo is None
+        if is_naive and zone is not UTC:
+            return None
+        epoch = _NAIVE_EPOCH if is_naive else _EPOCH
+        return [(datetime.fromisoformat(text) - epoch) // _MICROSECOND * 1_000 for text in texts]
+    except (ValueError, OverflowError, TypeError):
+        # A text is of no day, or only some of them name their zone.
+        return None
+
+
 def _is_usual(text: str) -> bool:
     """Whether Python's own reading, which is quick, takes exactly what we mean."""
     return (
@@ -214,6 +251,7 @@ def _second(text: str, zone: tzinfo | None) -> int:
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NAIVE_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 (of texts without a zone, read as UTC)
 _SECOND = timedelta(seconds=1)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=256)

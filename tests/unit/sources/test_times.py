@@ -147,3 +147,24 @@ def test_a_duration_is_a_number_from_zero_on() -> None:
     assert read_duration(1.5, 10**6) == 1_500_000
     assert read_duration(0, 1) == 0
     assert [read_duration(value, 1) for value in (-1, "1", None, True, float("inf"))] == [None] * 5
+
+
+_WRITTEN = st.builds(
+    lambda moment, between, precision, zone: moment.isoformat(between, precision) + zone,
+    st.datetimes(),
+    st.sampled_from("T "),
+    st.sampled_from(["minutes", "seconds", "milliseconds", "microseconds"]),
+    st.sampled_from(["Z", "", "+00:00", "-11:30", "+0100", "1", "\n2026-11-20T19:27:35"]),
+)
+
+
+@given(
+    st.lists(_WRITTEN, max_size=3) | st.lists(st.integers(0, 2**62) | _WRITTEN | st.floats(), max_size=3),
+    st.sampled_from(["iso", *_NUMBERS]),
+    st.sampled_from(["UTC", "+11:00", "Europe/Berlin"]),
+)  # fmt: skip
+def test_many_times_are_read_as_each_is(values: list[object], unit: Unit, zone: str) -> None:
+    clock = Clock(unit, parse_zone(zone))
+    each = [read(clock, value) for value in values]
+
+    assert clock.read_all(values) == (None if None in each else each)
