@@ -183,7 +183,7 @@ def test_one_branch_shows_the_way_down_to_it_and_what_is_below(log: Log) -> None
 
 
 def test_limits_fold_and_count(log: Log) -> None:
-    causality = log.causality("task-abc123", depth=3, width=2)
+    causality = log.causality("task-abc123", depth=1, width=2)
     more = {node.text: node.more for _, node in causality.nodes() if node.more}
 
     assert more == {"ops task-abc123 created": 2, "ops task-sub1 (claimed by haiku-1)": 1}

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from whence.ask.paths import Visit, assemble, find_roots, fold_claims, tie, walk
+from whence.ask.paths import Visit, assemble, find_roots, find_way, fold_claims, tie, walk
 from whence.ask.phrases import claimed_label, node_label
 from whence.ask.reading import read_events
 from whence.ask.references import Subject
@@ -29,7 +29,8 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     `event` is None where its line cannot be read. `also` are events told in the same node. `note` is
     empty, `seen above`, `cycle`, or says which parent and links are missing, as `missing` does by id.
-    `more` counts direct effects that the limits left out. `reason` says why it hangs where it does if
+    `more` counts direct effects that the limits left out, `hidden` all events that are missing for that,
+    each where it is missing first. `reason` says why it hangs where it does if
     nothing recorded says so: the column or sign of a source. `is_asked` marks what the question was about.
     """
 
@@ -41,6 +42,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     missing: tuple[str, ...] = ()
     also: tuple[Event, ...] = ()
     more: int = 0
+    hidden: int = 0
     is_asked: bool = False
     children: tuple["Node", ...] = ()
 
@@ -84,6 +86,7 @@ class Causality(msgspec.Struct, frozen=True, kw_only=True):
                     "note": node.note or None,
                     "also": [event.id for event in node.also],
                     "more": node.more,
+                    "hidden": node.hidden,
                     "is_asked": node.is_asked,
                     "missing": [*node.missing],
                     "reason": node.reason or None,
@@ -107,8 +110,9 @@ def make_causality(
 ) -> Causality:
     """Build the tree of causes and effects of `subject`.
 
-    `depth` is how many levels of effects are told below the first causes, `width` how many effects of
-    one event. With `is_wide` it also has what else came of the causes on the way.
+    `depth` is how many levels of effects are told below what was asked, `width` how many effects of
+    one event, those that lead to what was asked before others. With `is_wide` it also has what else came
+    of the causes on the way, as many levels below each of them.
     """
     web = gather(stores.index, subject, is_wide=is_wide)
     if stores.sources is not None:
@@ -119,7 +123,9 @@ def make_causality(
     effects = tie(web.rows, {*web.solid, *web.dotted})
     also = fold_claims(web.rows, effects)
     roots = find_roots(web.rows, effects, also)
-    visits = walk(roots, effects, depth=depth, width=width)
+    creation_of = {claim: seq for seq, claim in also.items()}
+    way = find_way({creation_of.get(seq, seq) for seq in web.asked}, effects)
+    visits = walk(roots, effects, way=way, depth=depth, width=width)
     shown = {seq for visit in visits for seq in (visit.seq, also.get(visit.seq)) if seq is not None}
     events = _read(stores, web, shown)
     missing = _find_missing(stores.index, web, events)
@@ -134,7 +140,7 @@ def make_causality(
             id=row.id, event=event, text=_text(row, event, claim),
             note=visit.note or ", ".join(f"missing {what} {id}" for id, what in lost.items()),
             reason=_reason(web, also, visit), missing=tuple(lost),
-            also=(claim,) if claim is not None else (), more=visit.more,
+            also=(claim,) if claim is not None else (), more=visit.more, hidden=visit.hidden,
             is_asked=not web.asked.isdisjoint((visit.seq, also.get(visit.seq, visit.seq))),
             children=children,
         )  # fmt: skip

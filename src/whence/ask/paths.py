@@ -4,6 +4,7 @@ As in seed 004's example, a task's creation and the claim that it caused are one
 `ops task-sub1 (claimed by haiku-1)`.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import NamedTuple, TypeVar
 
@@ -18,13 +19,17 @@ Node = TypeVar("Node")
 
 
 class Visit(NamedTuple):
-    """One step of a walk through the graph: an event at its place in the tree, below its `cause`."""
+    """One step of a walk through the graph: an event at its place in the tree, below its `cause`.
+
+    `more` counts the effects that limits left out, `hidden` all events that are missing for that.
+    """
 
     seq: int
     depth: int
     note: str
     more: int
     cause: int | None = None
+    hidden: int = 0
 
 
 def tie(rows: Mapping[int, Row], pairs: Iterable[tuple[int, int]]) -> Effects:
@@ -92,7 +97,7 @@ def find_roots(
 
 
 def _reach(roots: list[int], effects: Mapping[int, Sequence[int]], reached: set[int]) -> set[int]:
-    """Add to `reached` all that comes of these roots."""
+    """Add to `reached` these roots and all that comes of them."""
     waiting = [*roots]
     while waiting:
         seq = waiting.pop()
@@ -102,24 +107,45 @@ def _reach(roots: list[int], effects: Mapping[int, Sequence[int]], reached: set[
     return reached
 
 
+def find_way(asked: Iterable[int], effects: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """The events that were asked about and all that led to them, each with its steps to the nearest asked."""
+    causes: Effects = {}
+    for cause, below in effects.items():
+        for effect in below:
+            causes.setdefault(effect, []).append(cause)
+    way = dict.fromkeys(asked, 0)
+    waiting = deque(way)
+    while waiting:
+        seq = waiting.popleft()
+        for cause in causes.get(seq, ()):
+            if cause not in way:
+                way[cause] = way[seq] + 1
+                waiting.append(cause)
+    return way
+
+
 def walk(
     roots: Sequence[int],
     effects: Mapping[int, Sequence[int]],
     *,
+    way: Mapping[int, int] = {},
     depth: int | None = None,
     width: int | None = None,
 ) -> list[Visit]:
     """Go through the graph in the order of reading, entering each event once.
 
-    Roots have depth 0 and are all visited. At `depth` effects are only counted, and of each event at
-    most `width` are visited.
+    Roots have depth 0 and are all visited. Below the events of the `way`, and below roots, `depth` levels of
+    effects are visited, and of each event at most `width`, those nearest to what was asked before others; so
+    whatever the limits something that was asked is visited. An event that is left out counts as hidden
+    once: where it is missing first.
     """
     visits: list[Visit] = []
     met: set[int] = set()
+    cut: list[tuple[int, list[int]]] = []
     path: dict[int, None] = {}
-    stack = [(seq, 0) for seq in reversed(roots)]
+    stack = [(seq, 0, 0) for seq in reversed(roots)]
     while stack:
-        seq, level = stack.pop()
+        seq, level, distance = stack.pop()
         while len(path) > level:
             path.popitem()
         cause = next(reversed(path), None)
@@ -128,13 +154,30 @@ def walk(
             continue
         met.add(seq)
         below = effects.get(seq, ())
-        kept = below if width is None else below[:width]
-        if depth is not None and level >= depth:
-            kept = ()
+        is_deepest = depth is not None and distance >= depth
+        kept = _choose([at for at in below if at in way] if is_deepest else below, way, width)
+        if len(kept) < len(below):
+            chosen = {*kept}
+            cut.append((len(visits), [at for at in below if at not in chosen]))
         visits.append(Visit(seq, level, "", len(below) - len(kept), cause))
         path[seq] = None
-        stack.extend((child, level + 1) for child in reversed(kept))
+        stack.extend((at, level + 1, 0 if at in way else distance + 1) for at in reversed(kept))
+    for place, left_out in cut:
+        before = len(met)
+        _reach(left_out, effects, met)
+        visits[place] = visits[place]._replace(hidden=len(met) - before)
     return visits
+
+
+def _choose(below: Sequence[int], way: Mapping[int, int], width: int | None) -> Sequence[int]:
+    """The first `width` of these effects, in their order; those of the way before others, one at least."""
+    if width is None or len(below) <= width:
+        return below
+    # Nearest first: whatever circles there are, each step leads on to what was asked.
+    first = sorted((at for at in below if at in way), key=way.__getitem__)[: max(width, 1)]
+    others = [at for at in below if at not in way][: max(width - len(first), 0)]
+    chosen = {*first, *others}
+    return [at for at in below if at in chosen]
 
 
 def assemble(

@@ -85,7 +85,7 @@ def _draw_tree(causality: Causality, screen: Screen) -> Iterator[str]:
     def children(node: Node | _More) -> Iterable[Node | _More]:
         if isinstance(node, _More):
             return ()
-        return (*node.children, _More(node.more)) if node.more else node.children
+        return (*node.children, _More(node.hidden)) if node.hidden else node.children
 
     def label(node: Node | _More) -> str:
         if isinstance(node, _More):
@@ -130,6 +130,7 @@ def _items(causality: Causality) -> Iterator[str]:
             "note": node.note or None,
             "also": [event.id for event in node.also],
             "more": node.more,
+            "hidden": node.hidden,
             "is_asked": node.is_asked,
             "missing": node.missing,
             "reason": node.reason or None,

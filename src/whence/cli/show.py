@@ -40,7 +40,7 @@ LIVE_FORMATS = ("short", "json", "jsonl")
     shell_complete=complete_reference,
     help="What led to REF and what came of it, as a tree.",
 )
-@number_of("--depth", help="With --causality: levels to show.")
+@number_of("--depth", help="With --causality: levels below REF.")
 @number_of(
     "-n",
     "--number",

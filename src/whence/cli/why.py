@@ -12,7 +12,7 @@ import click  # isort: skip
     "whence why task-abc123 --source space-os:.space",
     short_help="What led to something, and what else that led to.",
 )
-@number_of("--depth", help="Levels to show.")
+@number_of("--depth", help="Levels below REF.")
 @number_of("-n", "--number", help="At most N effects of one cause.")
 @sources
 @output_option("short", "json", "jsonl", "md", "mermaid", "dot")

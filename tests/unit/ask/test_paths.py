@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence.ask.causality import Causality, Node
-from whence.ask.paths import CYCLE, SEEN, Visit, assemble, find_roots, fold_claims, walk
+from whence.ask.paths import CYCLE, SEEN, Visit, assemble, find_roots, find_way, fold_claims, walk
 from whence.ask.references import Subject
 from whence.event import Event
 from whence.index import Row
@@ -123,6 +123,45 @@ def test_limits_count_what_they_leave_out(
         assert visit.more == below - kept
         assert visit.depth <= depth
     assert {visit.seq for visit in visits if visit.depth == 0} == set(roots)
+
+
+@given(graphs, st.data(), st.integers(0, 4), st.integers(0, 4))
+def test_limits_leave_the_way_to_what_was_asked(
+    effects: dict[int, list[int]], data: st.DataObject, depth: int, width: int
+) -> None:
+    rows = rows_of(effects) or {1: make_row(1)}
+    asked = data.draw(st.sampled_from(sorted(rows)))
+    way, roots = find_way([asked], effects), find_roots(rows, effects, {})
+
+    deep = walk(roots, effects, way=way, depth=depth)
+    narrow = walk(roots, effects, way=way, width=width)
+    both = walk(roots, effects, way=way, depth=depth, width=width)
+
+    assert way.keys() <= {visit.seq for visit in deep}
+    assert asked in {visit.seq for visit in narrow}
+    assert asked in {visit.seq for visit in both}
+    for visits in (deep, narrow, both):
+        told = {visit.seq for visit in visits}
+        assert sum(visit.hidden for visit in visits) == len(rows) - len(told)
+
+
+def test_levels_count_from_what_was_asked() -> None:
+    """1 led to 2, which was asked about; what else came of 1 is told as deep as what came of 2."""
+    effects = {1: [2, 6], 2: [3], 3: [4], 4: [5], 6: [7], 7: [8]}
+
+    visits = walk([1], effects, way=find_way([2], effects), depth=1)
+
+    assert [(visit.seq, visit.depth, visit.more, visit.hidden) for visit in visits] == [
+        (1, 0, 0, 0), (2, 1, 0, 0), (3, 2, 1, 2), (6, 1, 1, 2),
+    ]  # fmt: skip
+
+
+def test_what_leads_to_what_was_asked_is_kept_before_others() -> None:
+    effects = {1: [2, 3, 4], 4: [5]}
+
+    visits = walk([1], effects, way=find_way([5], effects), width=2)
+
+    assert [visit.seq for visit in visits] == [1, 2, 4, 5]
 
 
 def test_a_chain_of_a_hundred_thousand_causes_is_no_deeper_than_a_list() -> None:

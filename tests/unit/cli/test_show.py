@@ -247,12 +247,29 @@ def test_a_tree_can_be_drawn_with_ascii_alone(ask_story: Ask) -> None:
     assert "          |-> ops task-sub1 (claimed by haiku-1)" in answer.out
 
 
-def test_a_tree_can_be_cut(ask_story: Ask) -> None:
-    answer = ask_story("--causality", "task-abc123", "--depth", "2")
+def test_a_tree_is_cut_below_what_was_asked(ask_story: Ask, story: _Story) -> None:
+    created = story[1]["task"]
+    whole = json.loads(ask_story("--causality", created, "--json").out)["events"]
 
-    assert answer.out.splitlines()[3] == "      └─> ops task-abc123 created"
-    assert "task-sub1" not in answer.out
-    assert re.search(r"… \d+ more", answer.out)
+    bare = ask_story("--causality", created, "--depth", "0").out
+    answer = ask_story("--causality", created, "--depth", "1").out
+    events = json.loads(ask_story("--causality", created, "--depth", "1", "--json").out)["events"]
+
+    assert bare.splitlines()[3] == "      └─> ops task-abc123 created"
+    assert "task-sub1" not in bare
+    assert "ops task-sub1 (claimed by haiku-1)" in answer
+    assert "Blocked on API key" not in answer
+    counts = [int(size) for size in re.findall(r"… (\d+) more", answer)]
+    assert len(counts) > 1
+    assert sum(counts) == sum(event["hidden"] for event in events) == len(whole) - len(events)
+
+
+def test_the_way_to_what_was_asked_is_drawn_whatever_the_limits(ask_story: Ask) -> None:
+    for verb in (["why"], ["--causality"]):
+        for limit in (["--depth", "0"], ["-n", "0"], ["-n", "1"], ["--depth", "1", "-n", "1"]):
+            answer = ask_story(*verb, "task-sub3", *limit)
+
+            assert "ops task-sub3 (claimed by haiku-3)" in answer.out, (verb, limit)
 
 
 def test_the_json_of_a_tree_is_flat(ask_story: Ask, story: _Story) -> None:
