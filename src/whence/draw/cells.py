@@ -71,6 +71,30 @@ def pad(text: str, cells: int, align: Align = "left") -> str:
     return " " * before + text + " " * (missing - before)
 
 
+def wrap(text: str, cells: int) -> Iterator[str]:
+    """Break text into lines of at most `cells`: between words, and within what has no spaces.
+
+    The space at a break is left out, and all else is kept: a character that is wider than `cells`
+    gets a line of its own.
+    """
+    line: str | None = None
+    for word in text.split(" "):
+        if line is not None and width(line) + 1 + width(word) <= cells:
+            line = f"{line} {word}"
+            continue
+        if line is not None:
+            yield line
+        rest = word
+        while width(rest) > cells:
+            start = _prefix(rest, cells) or next(_clusters(rest))[0]
+            if start == rest:
+                break
+            yield start
+            rest = rest[len(start) :]
+        line = rest
+    yield line or ""
+
+
 def _prefix(text: str, cells: int) -> str:
     if _ONE_CELL_EACH.fullmatch(text):
         return text[: max(0, cells)]

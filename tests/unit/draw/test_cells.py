@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence.draw import Align, fit, pad, printable, width
+from whence.draw.cells import wrap
 
 FAMILY = "👩‍👩‍👧‍👦"
 FLAG = "🇩🇪"
@@ -193,3 +194,30 @@ def test_common_text_is_drawn_without_loading_the_tables_of_widths() -> None:
     )
 
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "cells", "lines"),
+    [
+        ("", 5, [""]),
+        ("one two three", 7, ["one two", "three"]),
+        ("one two", 20, ["one two"]),
+        ("abcdefgh", 3, ["abc", "def", "gh"]),
+        ("a bcdefgh i", 3, ["a", "bcd", "efg", "h i"]),
+        ("漢字漢字", 5, ["漢字", "漢字"]),
+        ("漢字", 1, ["漢", "字"]),
+        ("a  b", 1, ["a", "", "b"]),
+    ],
+)
+def test_text_is_broken_between_words_and_within_long_ones(
+    text: str, cells: int, lines: list[str]
+) -> None:
+    assert list(wrap(text, cells)) == lines
+
+
+@given(hard_text.map(printable), st.integers(2, 12))
+def test_broken_lines_fit_and_hold_all_there_was(text: str, cells: int) -> None:
+    lines = list(wrap(text, cells))
+
+    assert "".join(lines).replace(" ", "") == text.replace(" ", "")
+    assert all(width(line) <= cells for line in lines)
