@@ -143,10 +143,11 @@ def test_a_closed_pipe_is_silent(log_folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_an_answer_that_cannot_be_written_is_a_failure(log_folder: Path) -> None:
+@pytest.mark.parametrize("line", [["task-1"], ["--help"], ["tail", "--help"], ["-V"]])
+def test_an_answer_that_cannot_be_written_is_a_failure(log_folder: Path, line: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run(
-            [*_WHENCE, "task-1", "-C", str(log_folder)], env=_environment(), stdout=full,
+            [*_WHENCE, *line], env=_environment(WHENCE_DIR=str(log_folder)), stdout=full,
             stderr=subprocess.PIPE, text=True, timeout=_PATIENCE_S,
         )  # fmt: skip
 
@@ -193,7 +194,7 @@ def test_what_another_process_records_is_followed_until_ctrl_c(tmp_path: Path) -
 
             assert (event["type"], event["agent"], event["target"]) == ("claim_task", "b", "task-1")
             process.send_signal(signal.SIGINT)
-            assert process.wait(_PATIENCE_S) == 130
+            assert process.wait(_PATIENCE_S) == -signal.SIGINT
             assert process.stderr is not None
             assert "Traceback" not in process.stderr.read()
 
@@ -336,7 +337,8 @@ def test_ctrl_c_ends_a_long_question(log_folder: Path) -> None:
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=_PATIENCE_S)
 
-    assert process.returncode == 130
+    # The shell shows 130, and ends its loop.
+    assert process.returncode == -signal.SIGINT
     assert err == b""
 
 
@@ -364,6 +366,22 @@ def test_the_demo_is_quick_to_try_and_leaves_a_journal_to_explore(tmp_path: Path
     )  # fmt: skip
     assert after.returncode == 0
     assert after.stdout in done.stdout
+
+
+def test_ctrl_c_ends_a_demo_without_a_word_of_its_actors(tmp_path: Path) -> None:
+    process = subprocess.Popen(
+        [*_WHENCE, "demo"], env=_environment(TMPDIR=str(tmp_path)), stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    while not list(tmp_path.glob("whence-demo-*")):
+        assert process.poll() is None
+        select.select([], [], [], 0.001)
+    # As a terminal does it: to all that stand in the foreground.
+    os.killpg(process.pid, signal.SIGINT)
+
+    assert process.communicate(timeout=_PATIENCE_S) == ("", "")
+    assert process.returncode == -signal.SIGINT
+    assert not list(tmp_path.glob("whence-demo-*"))
 
 
 def test_the_first_example_runs(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import gc
 import sys
 
 _ALLOCATIONS = 100_000
+# `failures.INTERRUPTED`; that module is not needed for what is said at once.
+_INTERRUPTED = 130
 
 VERSION_FLAGS = ("--version", "-V")
 
@@ -18,11 +20,14 @@ def main() -> int:
     # answer comes a fifth sooner.
     gc.set_threshold(_ALLOCATIONS)
     try:
-        return _run()
+        code = _run()
     except KeyboardInterrupt:
-        return 130
+        code = _INTERRUPTED
     finally:
         gc.freeze()
+    if code == _INTERRUPTED:
+        _die_of_ctrl_c()
+    return code
 
 
 def _run() -> int:
@@ -36,9 +41,22 @@ def _run() -> int:
 
 
 def _say(text: str) -> int:
-    from contextlib import suppress
-
-    with suppress(BrokenPipeError):
+    try:
         sys.stdout.write(text)
         sys.stdout.flush()
+    except OSError as error:
+        # Rare, and then what it takes to say so may be loaded.
+        from whence.cli.app import leave_unwritten
+
+        return leave_unwritten(error)
     return 0
+
+
+def _die_of_ctrl_c() -> None:
+    """End by the signal, as the shell expects: on an exit code it would go on with its loop."""
+    import os
+    import signal
+
+    if os.name == "posix":
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)

@@ -11,7 +11,8 @@ import click
 
 from whence.cli.arguments import DEFAULT_VERB, verb_first
 from whence.cli.failures import FAILED, INTERRUPTED, OK, WRONG_USE, describe, exit_code
-from whence.cli.screen import OutputError, Screen, flush
+from whence.cli.options import Helped, shared_options, write_example, write_list
+from whence.cli.screen import OutputError, Screen, clear_progress, flush, help_width
 from whence.errors import NotFoundError
 
 if TYPE_CHECKING:
@@ -38,16 +39,14 @@ VERBS = {
 }
 _SHORT_HELP = {name: text for group in VERBS.values() for name, text in group.items()}
 
-_INTRO = """\
-What happened, why, and can you prove it?
-
-  whence task-abc123                    timeline of a task, agent, channel or event
-  whence --agent A --since "2h ago"     what an agent did
-  whence --causality task-abc123        what led to it and what came of it
+_EXAMPLES = """\
+whence task-abc123                 story of a task, agent, channel or event
+whence --agent A --since "2h ago"  what an agent did
+whence --causality task-abc123     what led to it and what came of it
 """
 
 
-class App(click.Group):
+class App(Helped, click.Group):
     """The verbs, each loaded when it is used."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -77,11 +76,17 @@ class App(click.Group):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what the command is for, and its verbs by what they are for."""
         formatter.write_usage(ctx.command_path, "[REF] [OPTIONS]  or  VERB [OPTIONS] …")
-        formatter.write("\n" + _INTRO)
+        formatter.write_paragraph()
+        formatter.write_text(self.help or "")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            for line in _EXAMPLES.splitlines():
+                write_example(formatter, line)
         for title, verbs in VERBS.items():
-            with formatter.section(title):
-                formatter.write_dl(list(verbs.items()), col_max=12)
-        formatter.write(f"\n`{ctx.info_name} VERB --help` explains a verb, with examples.\n")
+            write_list(formatter, title, list(verbs.items()))
+        write_list(formatter, "Every verb", shared_options(ctx))
+        formatter.write("\n")
+        write_example(formatter, f"`{ctx.info_name} VERB --help` explains a verb, with examples.")
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
         """Complete the first word: verbs, and what `show` can be asked about."""
@@ -114,16 +119,24 @@ def run(arguments: list[str], program: str) -> int:
         code = _run(arguments, _program_name(program))
         flush()
         return code
-    except BrokenPipeError:
-        # Whoever read the answer has seen enough.
-        _silence_stdout()
-        return OK
+    except BrokenPipeError as error:
+        return leave_unwritten(error)
     except OutputError as error:
         _complain(arguments, str(error))
         _silence_stdout()
         return FAILED
     except KeyboardInterrupt:
+        clear_progress()
         return INTERRUPTED
+
+
+def leave_unwritten(error: OSError) -> int:
+    """Say that an answer could not be written, unless its reader has seen enough."""
+    _silence_stdout()
+    if isinstance(error, BrokenPipeError):
+        return OK
+    _complain([], str(OutputError.of(error)))
+    return FAILED
 
 
 def _run(arguments: list[str], program: str) -> int:
@@ -133,7 +146,7 @@ def _run(arguments: list[str], program: str) -> int:
 
         return shell_complete(app, {}, program, variable, os.environ[variable])
     try:
-        with app.make_context(program, arguments) as context:
+        with app.make_context(program, arguments, terminal_width=help_width()) as context:
             app.invoke(context)
         return OK
     except click.exceptions.Exit as stop:
@@ -148,8 +161,13 @@ def _run(arguments: list[str], program: str) -> int:
         raise
     except Exception as error:
         code = exit_code(error)
-        if code is None or wants_traceback(arguments):
+        if code is None:
             raise
+        if wants_traceback(arguments):
+            import traceback
+
+            clear_progress()
+            traceback.print_exception(error)
         _complain(arguments, "\n".join([*describe(error), *_near_verbs(arguments, error)]))
         return code
 
@@ -168,6 +186,7 @@ def _near_verbs(arguments: list[str], error: Exception) -> list[str]:
 
 
 def _complain(arguments: list[str], text: str) -> None:
+    clear_progress()
     color = "auto"
     with suppress(ValueError, IndexError):
         color = arguments[arguments.index("--color") + 1]

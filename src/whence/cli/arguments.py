@@ -16,31 +16,43 @@ VALUE_OPTIONS = frozenset(
 )
 
 
+_HELP = ("--help", "-h")
+
+
 def verb_first(arguments: list[str], verbs: Collection[str]) -> list[str]:
-    """Put the verb in front of a command line, `show` where none is named."""
-    if not arguments or arguments[0] in ("--help", "-h"):
-        return arguments
-    place = _first_word(arguments)
-    if place is not None and arguments[place] == "help":
-        return [*arguments[:place], *arguments[place + 1 :], "--help"]
-    if place is not None and arguments[place] in verbs:
+    """Put the verb in front of a command line, `show` where none is named.
+
+    Where help is asked for and no word says about what, it is about the command as a whole.
+    """
+    if not arguments:
+        return []
+    words, options = _words_and_options(arguments)
+    if words and arguments[words[0]] == "help":
+        return [*(arguments[place] for place in words[1:2]), "--help"]
+    if not words and any(arguments[place] in _HELP for place in options):
+        return ["--help"]
+    if words and arguments[words[0]] in verbs:
+        place = words[0]
         return [arguments[place], *arguments[:place], *arguments[place + 1 :]]
     return [DEFAULT_VERB, *arguments]
 
 
-def _first_word(arguments: list[str]) -> int | None:
-    """The place of the first word that is neither option nor value; None if all are, or at `--`."""
+def _words_and_options(arguments: list[str]) -> tuple[list[int], list[int]]:
+    """The places of the words that are neither option nor value, and of the options, up to `--`."""
+    words: list[int] = []
+    options: list[int] = []
     is_value = False
     for place, argument in enumerate(arguments):
         if is_value:
             is_value = False
         elif argument == "--":
-            return None
+            break
         elif argument.startswith("-") and len(argument) > 1:
+            options.append(place)
             is_value = _takes_next(argument)
         else:
-            return place
-    return None
+            words.append(place)
+    return words, options
 
 
 def _takes_next(option: str) -> bool:

@@ -1,18 +1,24 @@
 """`whence demo`: five processes record a story, one of them is killed, and the story is all there."""
 
+import contextlib
+import os
 import shlex
 import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
+import whence
+from whence.cli.failures import INTERRUPTED
 from whence.cli.options import Where, shorten, verb
 from whence.cli.screen import Screen, flush
 from whence.cli.stage.cast import Cast
 from whence.cli.stage.story import AGENTS, BLOCKED, CHANNEL, KILLED, TASK
-from whence.errors import ConflictError
-from whence.settings import FOLDER_NAME
+from whence.errors import ConflictError, StoreError, WhenceError
+from whence.log import Log
+from whence.settings import FOLDER_NAME, find_folder
 
 _TOUR = (
     ("What happened to the task?", ("whence", TASK)),
@@ -40,19 +46,21 @@ _NEXT = (
 
 @verb(
     "whence demo",
-    "whence demo -C my-demo           keep the journal there",
+    "whence demo -C my-demo           keep the journal in my-demo/.whence",
     short_help="Record a story with five processes and ask about it.",
+    dir_help="Where to keep the journal: in .whence there.  [default: a new temporary folder]",
 )
 def command(where: Where) -> None:
     """Record a story of agents with five real processes, then ask about it.
 
     The journal stays, in a new folder among the system's temporary files or where -C says.
     """
+    from whence.cli.app import exit_with
+
     screen = where.screen
-    folder, home = _new_folder(where.dir)
     began = time.monotonic()
-    with Cast(folder) as cast:
-        moves = cast.play()
+    with _stage(where.dir) as folder:
+        moves = _record(folder)
     screen.show(
         [
             screen.paint(f"A story of {moves} moves was recorded just now.", "title"),
@@ -61,24 +69,58 @@ def command(where: Where) -> None:
             f"{KILLED} was killed with SIGKILL after its last event; it is all there.",
         ]
     )
-    for question, words in _TOUR:
-        _ask(screen, folder, question, words)
-    screen.show(_goodbye(screen, folder, home, time.monotonic() - began))
+    codes = [_ask(screen, folder, question, words) for question, words in _TOUR]
+    screen.show(_goodbye(screen, folder, time.monotonic() - began))
+    if any(codes):
+        exit_with(next(filter(None, codes)))
 
 
-def _new_folder(named: str | None) -> tuple[Path, Path | None]:
-    """The folder for the journal, and the one from which it is found without being named."""
-    if named is None:
-        home = Path(tempfile.mkdtemp(prefix="whence-demo-"))
-        return home / FOLDER_NAME, home
-    folder = Path(named).absolute()
-    if (folder / "journal").exists():
-        raise ConflictError(f"{shorten(folder)} holds a journal already; name a new folder")
-    return folder, folder.parent if folder.name == FOLDER_NAME else None
+@contextlib.contextmanager
+def _stage(named: str | None) -> Iterator[Path]:
+    """The folder for the journal. A temporary one goes again if no story comes about."""
+    if named is not None:
+        yield _new_folder(Path(named).absolute())
+        return
+    home = Path(tempfile.mkdtemp(prefix="whence-demo-"))
+    try:
+        yield home / FOLDER_NAME
+    except BaseException:
+        shutil.rmtree(home, ignore_errors=True)
+        raise
 
 
-def _ask(screen: Screen, folder: Path, question: str, words: tuple[str, ...]) -> None:
-    """Show a command and its answer: the command itself, run in this process."""
+def _new_folder(named: Path) -> Path:
+    folder = named if named.name == FOLDER_NAME else named / FOLDER_NAME
+    for taken in (named, folder):
+        if os.path.lexists(taken / "journal"):
+            raise ConflictError(f"{shorten(taken)} holds a journal already; name a new folder")
+    return folder
+
+
+def _record(folder: Path) -> int:
+    """Have the story recorded, and see that it was; returns how many moves it has."""
+    # Settings that are wrong are refused here, once, and not by each of the actors.
+    with whence.open(folder) as log:
+        _ = log.emit
+    with Cast(folder) as cast:
+        played = cast.play()
+    missing = set(played) - _ids_in(folder)
+    if missing:
+        why = cast.complaints[0] if cast.complaints else f"they are not in {folder}"
+        raise WhenceError(f"{len(missing)} of {len(played)} moves were not recorded: {why}")
+    return len(played)
+
+
+def _ids_in(folder: Path) -> set[str]:
+    try:
+        with Log(folder, read_only=True) as log:
+            return {event.id for event in log.events()}
+    except StoreError:
+        return set()
+
+
+def _ask(screen: Screen, folder: Path, question: str, words: tuple[str, ...]) -> int:
+    """Show a command and its answer, the command itself run in this process; returns its exit code."""
     from whence.cli.app import run
 
     screen.show(
@@ -87,11 +129,14 @@ def _ask(screen: Screen, folder: Path, question: str, words: tuple[str, ...]) ->
     flush()
     drawing = ["--color", "always" if screen.style.on else "never", "--no-pager"]
     drawing += [flag for flag, on in (("--ascii", screen.ascii), ("--utc", screen.utc)) if on]
-    run([*words[1:], "-C", str(folder), *drawing], words[0])
+    code = run([*words[1:], "-C", str(folder), *drawing], words[0])
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
+    return code
 
 
-def _goodbye(screen: Screen, folder: Path, home: Path | None, took_s: float) -> list[str]:
-    where = shlex.quote(str(home)) if home else None
+def _goodbye(screen: Screen, folder: Path, took_s: float) -> list[str]:
+    home = folder.parent
     lines = [
         "",
         screen.paint(f"The journal is {folder} (all this took {took_s:.1f} s).", "title"),
@@ -101,5 +146,8 @@ def _goodbye(screen: Screen, folder: Path, home: Path | None, took_s: float) -> 
     if shutil.which("whence") is None:
         # Run by its path, as `make demo` does: what follows must work when it is copied.
         lines.append(f'  export PATH="{Path(sys.executable).parent}:$PATH"')
-    lines += [f"  cd {where}"] if where else [f"  export WHENCE_DIR={shlex.quote(str(folder))}"]
+    lines.append(f"  cd {shlex.quote(str(home))}")
+    if find_folder(start=home) != folder:
+        # Something else is named for everything that runs here, or in a whence.toml.
+        lines.append(f"  export WHENCE_DIR={shlex.quote(str(folder))}")
     return lines + [f"  {line}" for line in _NEXT]

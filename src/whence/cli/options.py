@@ -6,7 +6,7 @@ argument; `@filters` adds the options that choose events and hands them over as 
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,6 +15,7 @@ import msgspec
 
 from whence.cli.screen import Screen, flush, progress_bar
 from whence.draw.amounts import format_count
+from whence.draw.cells import width, wrap
 from whence.errors import StoreError
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def number_of(*names: str, help: str) -> Decorator:  # noqa: A002 click's word
 
 
 _WARNINGS_MAX = 10
+_NAMES_CELLS_MAX = 24
+_BEFORE_PURPOSE = "  "
+"""What parts a command of an example from what it is for."""
 
 WAYS_TO_RECORD = (
     'record from Python:   import whence; whence.emit("ops", "create_task", target="task-1")',
@@ -144,8 +148,13 @@ def shorten(path: Path) -> str:
     return relative if len(relative) < len(str(path)) else str(path)
 
 
-def verb(*examples: str, short_help: str) -> Callable[[Declared], click.Command]:
-    """Declare a verb: its examples, and the options that every verb has."""
+def verb(
+    *examples: str, short_help: str, dir_help: str | None = None
+) -> Callable[[Declared], click.Command]:
+    """Declare a verb: its examples, and the options that every verb has.
+
+    `dir_help` tells what `-C` means to a verb that does not look for a log.
+    """
 
     def decorate(function: Declared) -> click.Command:
         @functools.wraps(function)
@@ -165,7 +174,7 @@ def verb(*examples: str, short_help: str) -> Callable[[Declared], click.Command]
             function(Where(dir=dir, screen=screen), **rest)
 
         declared: Declared = call
-        for option in reversed(_SHARED):
+        for option in reversed([_dir_option(dir_help or _DIR_HELP), *_SHARED]):
             declared = option(declared)
         return click.command(
             cls=Verb, short_help=short_help, epilog="\n".join(examples), no_args_is_help=False
@@ -174,7 +183,47 @@ def verb(*examples: str, short_help: str) -> Callable[[Declared], click.Command]
     return decorate
 
 
-class Verb(click.Command):
+class Helped(click.Command):
+    """A command whose help is an answer like any other: written the same way, as wide as the terminal."""
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Give click's option with a way of showing help that tells when it cannot be written."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            option.callback = _show_help
+        return option
+
+
+def _show_help(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        Screen().show(ctx.get_help().splitlines())
+        ctx.exit()
+
+
+def write_list(
+    formatter: click.HelpFormatter, title: str, records: Sequence[tuple[str, str | None]]
+) -> None:
+    """Write names and what they mean in two columns, of which neither takes it all."""
+    rows = [(name, text or "") for name, text in records]
+    with formatter.section(title):
+        formatter.write_dl(rows, col_max=min(_NAMES_CELLS_MAX, formatter.width // 3))
+
+
+def write_example(formatter: click.HelpFormatter, example: str) -> None:
+    """Write a command and what it is for on one line, or below each other where that is too long."""
+    indent = " " * formatter.current_indent
+    parts = [example]
+    if width(indent + example) > formatter.width:
+        command, _, purpose = example.partition(_BEFORE_PURPOSE)
+        parts = [command, f"    {purpose.strip()}"] if purpose else [command]
+    for part in parts:
+        text = part.strip()
+        before = indent + part[: len(part) - len(part.lstrip())]
+        for line in wrap(text, max(1, formatter.width - len(before))):
+            formatter.write(f"{before}{line}\n")
+
+
+class Verb(Helped):
     """A command whose epilog is a list of examples, and whose shared options stand apart."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -187,8 +236,7 @@ class Verb(click.Command):
                 (shared if param.name in SHARED_NAMES else own).append(record)
         for title, records in (("Options", own), ("Every verb", shared)):
             if records:
-                with formatter.section(title):
-                    formatter.write_dl(records, col_max=24)
+                write_list(formatter, title, records)
 
     def format_epilog(
         self,
@@ -199,14 +247,17 @@ class Verb(click.Command):
         if self.epilog:
             with formatter.section("Examples"):
                 for example in self.epilog.splitlines():
-                    formatter.write(f"{'':>{formatter.current_indent}}{example}\n")
+                    write_example(formatter, example)
+
+
+_DIR_HELP = "The log's folder, or the one around it.  [default: WHENCE_DIR, whence.toml, ./.whence]"
+
+
+def _dir_option(help: str) -> Decorator:  # noqa: A002 click's word
+    return click.option("-C", "--dir", metavar="PATH", help=help)
 
 
 _SHARED: list[Decorator] = [
-    click.option(
-        "-C", "--dir", metavar="PATH",
-        help="The log's folder, or the one around it.  [default: WHENCE_DIR, whence.toml, ./.whence]",
-    ),
     click.option(
         "--color", type=click.Choice(["auto", "always", "never"]), default="auto", metavar="WHEN",
         help="always, never or auto, which heeds FORCE_COLOR, NO_COLOR and the terminal.",
@@ -217,6 +268,19 @@ _SHARED: list[Decorator] = [
     click.option("--no-pager", is_flag=True, help="Never start a pager."),
     click.option("--debug", is_flag=True, help="Show where an error comes from."),
 ]  # fmt: skip
+
+
+def shared_options(ctx: click.Context) -> list[tuple[str, str]]:
+    """List what every verb takes, and `-V`, for the help that explains no verb."""
+
+    def declared() -> None: ...
+
+    for option in reversed([_dir_option(_DIR_HELP), *_SHARED]):
+        option(declared)
+    params: list[click.Option] = getattr(declared, "__click_params__", [])
+    records = [param.get_help_record(ctx) for param in reversed(params)]
+    return [*filter(None, records), ("-V, --version", "Name the version; alone.")]
+
 
 SHARED_NAMES = frozenset(["dir", "color", "ascii", "utc", "precise", "no_pager", "debug", "help"])
 

@@ -18,7 +18,10 @@ from whence.draw.styles import Role, Style, status_role
 
 _NS_PER_S = 1_000_000_000
 _PROGRESS_AFTER_S = 1.0
+_HELP_CELLS = 78
 _DRAWN = "…│└├─┄>µ→↳"
+_CLEAR_BAR = "\r\x1b[K\x1b[?25h"
+"""Back to the beginning of the line, empty it, and show the cursor, which a bar hides."""
 
 Color = str
 """One of `auto`, `always`, `never`."""
@@ -26,6 +29,11 @@ Color = str
 
 class OutputError(Exception):
     """The answer cannot be written: the disk is full, or stdout is gone."""
+
+    @classmethod
+    def of(cls, error: OSError) -> "OutputError":
+        """Say what the system said."""
+        return cls(f"cannot write the answer: {error.strerror}")
 
 
 class Screen(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,7 +144,17 @@ def terminal_size(environment: Mapping[str, str]) -> tuple[int, int]:
     return chosen[0] or columns or 80, chosen[1] or lines or 24
 
 
+def help_width() -> int:
+    """How many cells help may use: what the terminal has, as long as it can be read in passing."""
+    if not _is_terminal(sys.stdout):
+        return _HELP_CELLS
+    return min(_HELP_CELLS, terminal_size(os.environ)[0])
+
+
 Progress = Callable[[int, int], None]
+
+_unfinished: list[Any] = []
+"""The bars that stand on the terminal now."""
 
 
 def progress_bar(label: str, screen: Screen) -> Progress:
@@ -158,13 +176,22 @@ def progress_bar(label: str, screen: Screen) -> Progress:
                 length=in_all, label=label, file=sys.stderr, color=screen.notes.on,
                 fill_char="#" if screen.ascii else "█", empty_char="." if screen.ascii else "░",
             )  # fmt: skip
+            _unfinished.append(bar)
         bar.length = in_all
         bar.update(done - before)
         before = done
-        if done >= in_all:
+        if done >= in_all and bar in _unfinished:
+            _unfinished.remove(bar)
             bar.render_finish()
 
     return update
+
+
+def clear_progress() -> None:
+    """Take away a bar whose work ended early, so that what comes next has a line of its own."""
+    if _unfinished:
+        _unfinished.clear()
+        _write(sys.stderr, _CLEAR_BAR)
 
 
 def _page(lines: Iterator[str], style: Style) -> bool:
@@ -220,7 +247,7 @@ def _guard(act: Callable[[], object]) -> None:
     except BrokenPipeError:
         raise
     except OSError as error:
-        raise OutputError(f"cannot write the answer: {error.strerror}") from error
+        raise OutputError.of(error) from error
 
 
 def _write(stream: IO[str] | None, text: str) -> None:

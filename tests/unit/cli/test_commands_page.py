@@ -10,6 +10,7 @@ import pytest
 from tests.unit.cli.asking import Ask
 from whence.ask.health import BlobHealth, Gap, Health, IndexHealth, WriterHealth
 from whence.cli.app import VERBS, app
+from whence.draw.cells import width
 
 _PAGE = (Path(__file__).parents[3] / "docs" / "reference" / "commands.md").read_text(
     encoding="utf-8"
@@ -37,6 +38,31 @@ def test_help_lists_every_verb(ask: Ask) -> None:
     assert answer.code == 0
     for name in _VERBS:
         assert re.search(rf"^  {name}  +\S", answer.out, re.MULTILINE)
+
+
+def test_help_names_the_options_of_every_verb(ask: Ask) -> None:
+    out = ask("--help").out
+
+    rows = re.findall(r"^\| (`-.*?) \|", _section("Every verb"), re.MULTILINE)
+    flags = {flag for row in rows for flag in re.findall(r"`(-[\w-]+)`", row)}
+    assert "--utc" in flags
+    assert all(re.search(rf"{flag}[, ]", out) for flag in flags)
+    assert "-V, --version" in out
+    assert ask("--ascii", "--help").out == out
+
+
+@pytest.mark.parametrize("name", _VERBS)
+@pytest.mark.parametrize("columns", [30, 40, 60, 80])
+def test_help_is_as_wide_as_the_terminal(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("whence.cli.screen._is_terminal", lambda _: True)
+
+    for line in (["--help"], [name, "--help"]):
+        lines = ask(*line).out.splitlines()
+        assert lines
+        assert max(map(width, lines)) <= columns, max(lines, key=width)
 
 
 @pytest.mark.parametrize("name", _VERBS)

@@ -188,7 +188,7 @@ def test_a_pattern_without_end_ends_with_an_interrupt(folder: Path) -> None:
         running.kill()
         running.wait()
 
-    assert running.returncode == 130
+    assert running.returncode == -signal.SIGINT
 
 
 def _processor_s(pid: int) -> float:

@@ -9,6 +9,7 @@ import pytest
 from whence.cli.screen import (
     OutputError,
     Screen,
+    clear_progress,
     failure_role,
     flush,
     format_moment,
@@ -144,3 +145,39 @@ def test_progress_is_for_terminals(capsys: pytest.CaptureFixture[str]) -> None:
     update(2, 2)
 
     assert capsys.readouterr() == ("", "")
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_bar_whose_work_ends_early_is_taken_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("whence.cli.screen._PROGRESS_AFTER_S", 0)
+
+    clear_progress()
+    assert terminal.getvalue() == ""
+    progress_bar("indexing", Screen())(1, 2)
+    assert "indexing" in terminal.getvalue()
+    clear_progress()
+    assert terminal.getvalue().endswith("\r\x1b[K\x1b[?25h")
+    drawn = terminal.getvalue()
+    clear_progress()
+    assert terminal.getvalue() == drawn
+
+
+def test_a_bar_that_is_full_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = _Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr("whence.cli.screen._PROGRESS_AFTER_S", 0)
+    update = progress_bar("indexing", Screen())
+
+    update(1, 2)
+    update(2, 2)
+
+    drawn = terminal.getvalue()
+    assert drawn.endswith("\n")
+    clear_progress()
+    assert terminal.getvalue() == drawn

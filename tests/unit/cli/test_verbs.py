@@ -257,14 +257,22 @@ def test_completion_without_a_journal_offers_the_verbs(
     assert _offered(ask().out) == {"demo", "doctor"}
 
 
+@pytest.mark.parametrize(
+    ("line", "code"), [(["nobody"], 3), (["--since", "soon"], 2), (["find", "/(/"], 2)]
+)
 def test_an_error_can_be_shown_with_where_it_comes_from(
-    ask_story: Ask, monkeypatch: pytest.MonkeyPatch
+    ask_story: Ask, monkeypatch: pytest.MonkeyPatch, line: list[str], code: int
 ) -> None:
-    with pytest.raises(whence.NotFoundError):
-        ask_story("nobody", "--debug")
+    """More is said then, and nothing else changes."""
+    plain = ask_story(*line)
+    asked = ask_story(*line, "--debug")
     monkeypatch.setenv("WHENCE_DEBUG", "1")
-    with pytest.raises(whence.NotFoundError):
-        ask_story("nobody")
+
+    assert plain.code == asked.code == ask_story(*line).code == code
+    assert "Traceback" not in plain.err
+    assert "Traceback" in asked.err
+    assert asked.err.endswith(plain.err)
+    assert "Traceback" in ask_story(*line).err
 
 
 def test_a_demo_does_not_write_into_a_journal_that_is_there(ask: Ask, story: _Story) -> None:
@@ -272,6 +280,66 @@ def test_a_demo_does_not_write_into_a_journal_that_is_there(ask: Ask, story: _St
 
     assert answer.code == 1
     assert "holds a journal already" in answer.err
+
+
+def test_a_demo_keeps_to_one_folder_among_other_files(ask: Ask, here: Path) -> None:
+    (here / "notes.txt").write_text("dear diary")
+
+    assert ask("demo", "-C", ".").code == 0
+    assert {path.name for path in here.iterdir()} == {"notes.txt", ".whence"}
+    assert ask("demo", "-C", ".").code == 1
+    assert ask("demo", "-C", ".whence").code == 1
+
+
+def test_a_demo_says_how_it_is_found_where_another_log_is_named(
+    ask: Ask, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHENCE_DIR", str(here / "other"))
+
+    answer = ask("demo", "-C", "my-demo")
+
+    assert f"  export WHENCE_DIR={here / 'my-demo' / '.whence'}\n" in answer.out
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs a folder that takes no files")
+def test_a_demo_that_cannot_record_says_so_and_nothing_else(ask: Ask) -> None:
+    answer = ask("demo", "-C", "/proc/self")
+
+    assert (answer.code, answer.out) == (1, "")
+    assert answer.err.startswith("whence: 29 of 29 moves were not recorded: ")
+    assert answer.err.count("\n") == 1
+
+
+def test_settings_that_are_wrong_are_refused_before_the_demo_begins(ask: Ask, here: Path) -> None:
+    (here / "whence.toml").write_text("[journal]\ndurability = 3\n")
+
+    answer = ask("demo", "-C", ".")
+
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.count("\n") == 1
+    assert "whence.toml" in answer.err
+
+
+def test_a_demo_ends_where_one_of_its_questions_is_interrupted(
+    ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("whence.log.Log.timeline", _interrupted)
+
+    answer = ask("demo", "-C", "my-demo")
+
+    assert answer.code == 130
+    assert answer.out.count("\n$ ") == 1
+
+
+def _interrupted(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_the_help_of_the_demo_says_where_its_journal_goes(ask: Ask) -> None:
+    out = ask("demo", "--help").out
+
+    assert "WHENCE_DIR" not in out
+    assert "temporary" in out
 
 
 def test_the_demo_tells_the_story_with_real_answers(ask: Ask, here: Path) -> None:
@@ -284,7 +352,9 @@ def test_the_demo_tells_the_story_with_real_answers(ask: Ask, here: Path) -> Non
     assert "Timeline for task-abc123 (Build payment system):" in answer.out
     assert "haiku-1 posted" in answer.out
     assert "1 ended without closing" in answer.out
-    assert str(here / "my-demo") in answer.out
+    assert f"The journal is {here / 'my-demo' / '.whence'} " in answer.out
+    assert f"  cd {here / 'my-demo'}\n" in answer.out
+    assert "export WHENCE_DIR" not in answer.out
     # What was shown is what is there.
     shown = ask("-C", "my-demo", "task-abc123").out
     assert shown in answer.out
