@@ -32,14 +32,23 @@ class FormatError(WhenceError):
 
 
 class NotFoundError(WhenceError):
-    """A reference names nothing, or more than one thing; `candidates` are near or matching."""
+    """A reference names nothing, or more than one thing; `candidates` are near or matching.
+
+    `more` counts those that are not listed.
+    """
 
     def __init__(
-        self, message: str, candidates: Iterable[str] = (), *, is_ambiguous: bool = False
+        self,
+        message: str,
+        candidates: Iterable[str] = (),
+        *,
+        is_ambiguous: bool = False,
+        more: int = 0,
     ) -> None:
         super().__init__(message)
         self.candidates = tuple(candidates)
         self.is_ambiguous = is_ambiguous
+        self.more = more
 
 
 class PhraseError(WhenceError, ValueError):

@@ -11,7 +11,9 @@ from typing import Literal
 from whence.ask.asked import Sources
 from whence.ask.phrases import shorten
 from whence.ask.references import (
+    CANDIDATES_MAX,
     LAST,
+    LOOKED_AT_MAX,
     PART_MIN,
     Subject,
     describe_row,
@@ -25,7 +27,6 @@ from whence.index import Index
 from whence.query import Query, clean_target
 from whence.sources.source import SourceEvent
 
-_MATCHES_MAX = 10
 _NAMES_OFFERED = 5
 
 
@@ -54,10 +55,13 @@ def resolve_anywhere(
     if not told:
         raise _unknown(index, sources, text)
     also = [describe_row(recorded.event)] if recorded is not None and recorded.event else []
+    size = len(also) + len(told)
+    several = f"{size}" if len(told) < LOOKED_AT_MAX else f"{size} or more"
     raise NotFoundError(
-        f"{shorten(text, 80)!r} is ambiguous: {len(also) + len(told)} events have such an id",
-        [*also, *map(describe, told)],
+        f"{shorten(text, 80)!r} is ambiguous: {several} events have such an id",
+        [*also, *map(describe, told)][:CANDIDATES_MAX],
         is_ambiguous=True,
+        more=max(size - CANDIDATES_MAX, 0),
     )
 
 
@@ -140,7 +144,22 @@ def _by_id(sources: Sources, text: str) -> list[SourceEvent]:
     whole = sources.with_id(text)
     if whole or len(text) < PART_MIN:
         return whole
-    return sources.matching(text, _MATCHES_MAX)
+    found = sources.matching(text, LOOKED_AT_MAX)
+    row = _find_row(found)
+    # What else matches would be another row's.
+    return found if row is None or len(found) >= LOOKED_AT_MAX else [row]
+
+
+def _find_row(events: list[SourceEvent]) -> SourceEvent | None:
+    """The event that a row's others derive from, as `ID/claim` does from `ID`; None if they are of several."""
+    first = min(events, key=lambda event: len(event.id), default=None)
+    if first is None:
+        return None
+    are_its = (
+        each.source == first.source and (each.id == first.id or each.id.startswith(f"{first.id}/"))
+        for each in events
+    )
+    return first if all(are_its) else None
 
 
 def _unknown(

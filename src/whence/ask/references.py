@@ -25,8 +25,12 @@ LAST = "@last"
 PART_MIN = 4
 """An id is not meant by fewer characters than this."""
 
-_CANDIDATES_MAX = 10
-_LOOKED_AT_MAX = 100
+CANDIDATES_MAX = 10
+"""Of so many events that an ambiguous part of an id may mean, each is named."""
+
+LOOKED_AT_MAX = 100
+"""So many are counted."""
+
 _NEAR_MAX = 5
 _NAMES_MAX = 100_000
 _COMPARED_MAX = 200
@@ -112,10 +116,10 @@ def _by_id(index: Index, text: str) -> Subject | None:
     if len(text) < PART_MIN:
         return None
     for part, rows in (
-        ("begin", index.by_prefix(text, _LOOKED_AT_MAX)),
-        ("end", index.by_suffix(text, _LOOKED_AT_MAX)),
+        ("begin", index.by_prefix(text, LOOKED_AT_MAX)),
+        ("end", index.by_suffix(text, LOOKED_AT_MAX)),
     ):
-        is_all = len(rows) < _LOOKED_AT_MAX
+        is_all = len(rows) < LOOKED_AT_MAX
         # Nobody looks for our housekeeping where something else bears such an id too.
         rows = [row for row in rows if row.primitive != OWN] or rows
         if len(rows) == 1:
@@ -124,8 +128,9 @@ def _by_id(index: Index, text: str) -> Subject | None:
             several = f"{len(rows)}" if is_all else f"{len(rows)} or more"
             raise NotFoundError(
                 f"{shorten(text, 80)!r} is ambiguous: the ids of {several} events {part} like that",
-                map(describe_row, rows[:_CANDIDATES_MAX]),
+                map(describe_row, rows[:CANDIDATES_MAX]),
                 is_ambiguous=True,
+                more=max(len(rows) - CANDIDATES_MAX, 0),
             )
     return None
 

@@ -41,5 +41,8 @@ def exit_code(error: Exception) -> int | None:
 
 def describe(error: Exception) -> list[str]:
     """Say what went wrong: the message, and below it what a reference may have meant."""
-    candidates = error.candidates if isinstance(error, NotFoundError) else ()
-    return [*str(error).splitlines(), *(f"  {candidate}" for candidate in candidates)]
+    lines = str(error).splitlines()
+    if isinstance(error, NotFoundError):
+        lines += [f"  {candidate}" for candidate in error.candidates]
+        lines += [f"  … {error.more:,} more"] if error.more else []
+    return lines

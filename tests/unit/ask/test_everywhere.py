@@ -142,6 +142,36 @@ def test_references_to_events_of_a_source(tmp_path: Path) -> None:
         assert refused.value.candidates == ("task",)
 
 
+def test_a_part_of_an_id_that_all_events_of_one_row_share_means_the_row(tmp_path: Path) -> None:
+    source = MemorySource(
+        [
+            told("01a1-77/claim", 2, "ops", "claim_task", target="x"),
+            told("01a1-77", 1, "ops", "create_task", target="x"),
+            told("01a1-77/complete", 3, "ops", "complete_task", target="x"),
+            told("01a2-77/a", 3, "ops", "step"),
+            told("01a2-77/b", 3, "ops", "step"),
+        ]
+    )
+    with stores_of(tmp_path, source) as (stores, _):
+        assert find_subject(stores, "01a1-7").name == "01a1-77"
+        for part in ("01a1-77/c", "01a2-77"):
+            with pytest.raises(NotFoundError, match="2 events"):
+                find_subject(stores, part)
+
+
+@pytest.mark.parametrize(("size", "said", "more"), [(13, "13", 3), (140, "100 or more", 90)])
+def test_of_many_candidates_ten_are_named_and_the_others_counted(
+    size: int, said: str, more: int, tmp_path: Path
+) -> None:
+    source = MemorySource([told(f"step{n:03}", n, "ops", "step") for n in range(size)])
+    with stores_of(tmp_path, source) as (stores, _):
+        with pytest.raises(NotFoundError, match=f"ambiguous: {said} events have") as refused:
+            find_subject(stores, "step")
+
+        assert len(refused.value.candidates) == 10
+        assert refused.value.more == more
+
+
 def test_a_name_may_be_an_agent_here_and_a_target_there(tmp_path: Path) -> None:
     source = MemorySource([told("e1", 1, "spawn", "spawn", target="zealot-1", agent="haiku-1")])
     with recording(tmp_path) as (log, _):

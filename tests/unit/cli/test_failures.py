@@ -32,3 +32,9 @@ def test_candidates_stand_below_the_message() -> None:
     error = errors.NotFoundError("nothing is called 'task-1'", ["task-11", "task-12"])
 
     assert describe(error) == ["nothing is called 'task-1'", "  task-11", "  task-12"]
+
+
+def test_candidates_that_are_not_listed_are_counted() -> None:
+    error = errors.NotFoundError("'01a1' is ambiguous", ["01a1-1"], is_ambiguous=True, more=3)
+
+    assert describe(error) == ["'01a1' is ambiguous", "  01a1-1", "  … 3 more"]
