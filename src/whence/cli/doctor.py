@@ -9,6 +9,7 @@ from whence.cli.formats import format_pretty
 from whence.cli.options import Where, output_option, shorten, verb
 from whence.cli.screen import Screen, progress_bar
 from whence.draw.amounts import format_count, format_size
+from whence.draw.styles import Role
 from whence.draw.tables import Column, table
 
 if TYPE_CHECKING:
@@ -55,18 +56,13 @@ def command(where: Where, output: str) -> None:
 
 
 def _draw(health: "Health", screen: Screen) -> Iterator[str]:
-    yield screen.paint(screen.text(f"Log {shorten(Path(health.folder))}"), "title")
+    yield from _draw_text(f"Log {shorten(Path(health.folder))}", screen, "title")
     yield ""
     facts = list(_facts(health))
-    lines = table(
-        facts,
-        [Column(shrinks=False), Column()],
-        header=False,
-        width=screen.width,
-        ascii=screen.ascii,
-        paint=lambda _, column, cell: screen.paint(cell, "faint" if column == 0 else None),
-    )
-    yield from map(str.rstrip, lines)
+    cells = max(len(name) for name, _ in facts) + len(_INDENT)
+    for name, fact in facts:
+        for number, line in enumerate(screen.lines(fact, indent=cells)):
+            yield screen.paint(f"{'' if number else name:<{cells}}", "faint") + line
     yield from _draw_writers(health, screen)
     yield from _draw_list(
         "Not as recorded",
@@ -114,14 +110,14 @@ def _draw_writers(health: "Health", screen: Screen) -> Iterator[str]:
     if not told:
         return
     yield ""
-    yield screen.paint("Writers that have not closed, or lost events", "title")
+    yield from _draw_text("Writers that have not closed, or lost events", screen, "title")
     columns = [
         Column(title="writer", shrinks=False),
         Column(title="program"),
         Column(title="pid", align="right"),
         Column(title="last event", shrinks=False),
         Column(title="lost", align="right"),
-        Column(title="state", shrinks=False),
+        Column(title="state", width_min=len("ended without…")),
     ]
     shown = told[-_LISTED_MAX:]
     lines = table(
@@ -146,18 +142,29 @@ def _draw_list(title: str, items: Iterator[str] | tuple[str, ...], screen: Scree
     if not listed:
         return
     yield ""
-    yield screen.paint(f"{title}: {len(listed):,}", "title")
-    yield from (f"  {screen.text(item)}" for item in listed[:_LISTED_MAX])
+    yield from _draw_text(f"{title}: {len(listed):,}", screen, "title")
+    for item in listed[:_LISTED_MAX]:
+        yield from _draw_text(item, screen, before=_INDENT)
     if len(listed) > _LISTED_MAX:
         yield f"  and {len(listed) - _LISTED_MAX:,} more"
 
 
 def _draw_verdict(health: "Health", screen: Screen) -> Iterator[str]:
     if health.is_broken:
-        yield screen.paint("BROKEN: something recorded is lost or cannot be read.", "bad")
+        yield from _draw_text(
+            "BROKEN: something recorded is lost or cannot be read.", screen, "bad"
+        )
     elif health.blobs.unreadable:
-        yield screen.paint("UNREAD: something recorded could not be read.", "bad")
+        yield from _draw_text("UNREAD: something recorded could not be read.", screen, "bad")
     else:
-        yield screen.paint("WHOLE: nothing that was recorded is missing.", "good")
+        yield from _draw_text("WHOLE: nothing that was recorded is missing.", screen, "good")
     for complaint in health.complaints:
-        yield f"  - {screen.text(complaint)}"
+        yield from _draw_text(complaint, screen, before="  - ")
+
+
+def _draw_text(
+    text: str, screen: Screen, role: Role | None = None, *, before: str = ""
+) -> Iterator[str]:
+    """Write text that may be longer than a line; `before` stands before the first one."""
+    for number, line in enumerate(screen.lines(text, indent=len(before))):
+        yield (" " * len(before) if number else before) + screen.paint(line, role)

@@ -11,10 +11,11 @@ from whence.cli.formats import format_document, format_event, window_keys
 from whence.cli.options import Filters, Where, filters, number_of, output_option, verb
 from whence.cli.rows import Layout
 from whence.cli.screen import Screen
-from whence.draw.cells import fit
+from whence.draw.cells import fit, fit_end, width
 from whence.event import Event
 
 _AROUND = 40
+_INDENT = "    "
 
 
 @verb(
@@ -87,10 +88,19 @@ def _excerpt(event: Event, needle: re.Pattern[str], screen: Screen) -> Iterator[
     match = needle.search(text)
     if match is None:
         return
-    before = text[max(0, match.start() - _AROUND) : match.start()]
-    after = text[match.end() : match.end() + _AROUND]
     more = "..." if screen.ascii else "…"
-    opening = more if match.start() > _AROUND else ""
-    closing = more if match.end() + _AROUND < len(text) else ""
-    hit = screen.paint(screen.text(fit(match[0], 2 * _AROUND, more)), "match")
-    yield f"    {opening}{screen.text(before)}{hit}{screen.text(after)}{closing}"
+    shown = fit(screen.text(match[0]), _room(screen, 2 * _AROUND, 2 * width(more)), more)
+    around = _room(screen, 2 * _AROUND, 2 * width(more) + width(shown)) // 2
+    before = screen.text(text[max(0, match.start() - around) : match.start()])
+    after = screen.text(text[match.end() : match.end() + around])
+    opening = more if match.start() > around else ""
+    closing = more if match.end() + around < len(text) else ""
+    hit = screen.paint(shown, "match")
+    yield f"{_INDENT}{opening}{fit_end(before, around)}{hit}{fit(after, around, '')}{closing}"
+
+
+def _room(screen: Screen, most: int, taken: int) -> int:
+    """How many cells there are for part of an excerpt where others have taken theirs."""
+    if screen.width is None:
+        return most
+    return max(0, min(most, screen.width - len(_INDENT) - taken))

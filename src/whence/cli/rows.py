@@ -1,7 +1,8 @@
 """Events as lines: `2025-10-22 14:00:00 | ops       | created by zealot-1`.
 
 The shape is that of the examples in which Whence was first described. Where the terminal limits
-a line, the words go on below themselves, so that nothing is cut and columns stay columns.
+a line, the words go on below themselves, so that nothing is cut and columns stay columns; where
+that leaves them no room, they stand on lines of their own.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,6 +16,7 @@ from whence.event import Event
 _PRIMITIVE_CELLS = len("knowledge")
 _PRIMITIVE_CELLS_MAX = 16
 _WORDS_MIN = 20
+_INDENT = "  "
 _LOOKED_AT = 256
 
 
@@ -41,27 +43,18 @@ class Layout:
         moment = screen.time(event.time_ns)
         primitive = pad(screen.text(event.primitive), self._cells)
         self._cells = max(self._cells, min(width(primitive), _PRIMITIVE_CELLS_MAX))
-        before = f"{moment} | {primitive} | "
         drawn = f"{screen.paint(moment, 'time')} | {screen.paint(primitive, 'primitive')} | "
+        indent = width(f"{moment} | {primitive} | ")
         role = failure_role(event.status)
-        whole = screen.text(text + _origin(event))
-        for number, words in enumerate(self._wrap(whole, width(before))):
-            yield (drawn if number == 0 else " " * width(before)) + screen.paint(words, role)
-
-    def _wrap(self, text: str, indent: int) -> Iterator[str]:
-        most = self._screen.width
-        if most is None or indent + width(text) <= most:
-            yield text
+        words = text + _origin(event)
+        if screen.width is None or screen.width - indent >= _WORDS_MIN:
+            for number, line in enumerate(screen.lines(words, indent=indent)):
+                yield (" " * indent if number else drawn) + screen.paint(line, role)
             return
-        room = max(_WORDS_MIN, most - indent)
-        line = ""
-        for word in text.split(" "):
-            if line and width(line) + 1 + width(word) > room:
-                yield line
-                line = word
-            else:
-                line = f"{line} {word}" if line else word
-        yield line
+        for line in screen.lines(f"{moment} | {event.primitive}"):
+            yield screen.paint(line, "time")
+        for line in screen.lines(words, indent=len(_INDENT)):
+            yield _INDENT + screen.paint(line, role)
 
 
 def _origin(event: Event) -> str:

@@ -13,7 +13,7 @@ from typing import IO, Any
 
 import msgspec
 
-from whence.draw.cells import printable
+from whence.draw.cells import printable, wrap
 from whence.draw.styles import Role, Style, status_role
 
 _NS_PER_S = 1_000_000_000
@@ -101,6 +101,16 @@ class Screen(msgspec.Struct, frozen=True, kw_only=True):
     def text(self, text: str) -> str:
         """Make recorded text fit to be shown."""
         return printable(text, ascii=self.ascii)
+
+    def lines(self, text: str, *, indent: int = 0) -> Iterator[str]:
+        """Make recorded text fit to be shown, broken where this screen ends.
+
+        The first `indent` cells of each line are the caller's.
+        """
+        if self.width is None:
+            yield self.text(text)
+        else:
+            yield from wrap(self.text(text), max(1, self.width - indent))
 
     def paint(self, text: str, role: Role | None) -> str:
         """Colour text, where this screen has colours."""

@@ -11,7 +11,7 @@ import click
 from whence.cli.formats import dump, format_document
 from whence.cli.options import Where, output_option, verb
 from whence.cli.screen import Screen
-from whence.draw.tables import Column, Paint, column_widths, format_row
+from whence.draw.tables import Column, Paint, column_widths, fit_in, format_block, format_row
 
 _LOOKED_AT = 1_000
 _CELLS_MAX = 200
@@ -63,11 +63,19 @@ def _draw_table(names: list[str], rows: Iterator[tuple[Any, ...]], screen: Scree
     cells = [[_cell(value) for value in row] for row in first]
     widths = column_widths([names, *cells], columns, width=screen.width, ascii=screen.ascii)
 
+    all_cells = chain(cells, ([_cell(value) for value in row] for row in rows))
+
     def paint(number: int, _column: int, text: str) -> str:
         return screen.paint(text, "title" if number < 0 else None)
 
+    if screen.width is not None and not fit_in(screen.width, widths):
+        for number, row in enumerate(all_cells):
+            yield from [""] if number else []
+            block = format_block(row, columns, width=screen.width, ascii=screen.ascii, paint=paint)
+            yield from map(str.rstrip, block)
+        return
     yield _line(names, columns, widths, screen, paint, -1)
-    for row in chain(cells, ([_cell(value) for value in row] for row in rows)):
+    for row in all_cells:
         yield _line(row, columns, widths, screen, paint, 0)
 
 

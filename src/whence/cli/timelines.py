@@ -44,7 +44,8 @@ def headline(timeline: Timeline) -> str:
 
 def _draw_short(timeline: Timeline, rows: Iterator[TimelineRow], screen: Screen) -> Iterator[str]:
     if timeline.subject is not None:
-        yield screen.paint(screen.text(f"{headline(timeline)}:"), "title")
+        for line in screen.lines(f"{headline(timeline)}:"):
+            yield screen.paint(line, "title")
     yield from draw_rows(rows, screen)
 
 

@@ -64,6 +64,17 @@ def fit(text: str, cells: int, ellipsis: str = "…") -> str:
     return _prefix(text, room) + ellipsis if room >= 0 else _prefix(ellipsis, cells)
 
 
+def fit_end(text: str, cells: int) -> str:
+    """Cut text at its beginning, without a mark, to at most `cells`."""
+    spare = width(text) - cells
+    for cluster, wide in _clusters(text) if spare > 0 else ():
+        if spare <= 0:
+            break
+        spare -= wide
+        text = text[len(cluster) :]
+    return text
+
+
 def pad(text: str, cells: int, align: Align = "left") -> str:
     """Fill text with spaces up to `cells`; wider text comes back as it is."""
     missing = max(0, cells - width(text))

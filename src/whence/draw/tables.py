@@ -1,15 +1,16 @@
 """Tables: rows of text as lines whose columns stand under each other. Pure.
 
 `table` lays out what is known as a whole. Where rows arrive one by one, settle `column_widths`
-once and write each row with `format_row`. Cells may hold anything; they come out printable.
+once and write each row with `format_row`, or with `format_block` where the columns do not `fit_in`.
+Cells may hold anything; they come out printable.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
-from whence.draw.cells import Align, fit, pad, printable, width
+from whence.draw.cells import Align, fit, pad, printable, width, wrap
 
 Paint = Callable[[int, int, str], str]
 """Colours a finished cell: row (-1 is the header), column, text with its padding."""
@@ -37,8 +38,9 @@ def table(
 ) -> list[str]:
     """Lay out rows in columns, all lines equally wide.
 
-    With a `width` the widest text columns give way until the lines fit, or until nothing can
-    shrink any more; without one they are as wide as they need to be.
+    With a `width` the widest text columns give way until the lines fit; without one they are as
+    wide as they need to be. Where nothing can shrink any more and there are titles, the columns
+    of each row stand below each other instead.
 
     Raises:
         ValueError: a row has not as many cells as there are columns.
@@ -46,6 +48,8 @@ def table(
     titles = [column.title for column in columns]
     all_rows = [titles, *rows] if header else list(rows)
     widths = column_widths(all_rows, columns, width=width, gap=gap, ascii=ascii)
+    if header and width is not None and not fit_in(width, widths, gap=gap):
+        return _blocks(rows, columns, width, ascii, paint)
     first = -1 if header else 0
     return [
         format_row(row, columns, widths, gap=gap, ascii=ascii, paint=paint, number=number)
@@ -73,6 +77,11 @@ def column_widths(
     return widths
 
 
+def fit_in(width: int, widths: Sequence[int], *, gap: str = "  ") -> bool:
+    """Tell whether columns of these widths have room beside each other."""
+    return sum(widths) + _cells(gap) * (len(widths) - 1) <= width
+
+
 def format_row(
     row: Sequence[str],
     columns: Sequence[Column],
@@ -91,6 +100,42 @@ def format_row(
         cell = pad(fit(printable(text, ascii=ascii), room, ellipsis), room, column.align)
         cells.append(paint(number, place, cell) if paint else cell)
     return gap.join(cells)
+
+
+def format_block(
+    row: Sequence[str],
+    columns: Sequence[Column],
+    *,
+    width: int,
+    gap: str = "  ",
+    ascii: bool = False,  # noqa: A002 the option's one name
+    paint: Paint | None = None,
+    number: int = 0,
+) -> Iterator[str]:
+    """Write one row as lines of `title  value`, the value broken where it is too long."""
+    _check(row, columns)
+    titles = [printable(column.title, ascii=ascii) for column in columns]
+    before = min(max(map(_cells, titles), default=0), width // 2)
+    room = max(1, width - before - _cells(gap))
+    for place, (title, text) in enumerate(zip(titles, row, strict=True)):
+        name = pad(fit(title, before, "..." if ascii else "…"), before)
+        for part, line in enumerate(wrap(printable(text, ascii=ascii), room)):
+            shown = " " * before if part else paint(-1, place, name) if paint else name
+            yield shown + gap + (paint(number, place, line) if paint else line)
+
+
+def _blocks(
+    rows: Sequence[Sequence[str]],
+    columns: Sequence[Column],
+    width: int,
+    ascii: bool,  # noqa: A002 the option's one name
+    paint: Paint | None,
+) -> list[str]:
+    lines: list[str] = []
+    for number, row in enumerate(rows):
+        lines += [""] if number else []
+        lines += format_block(row, columns, width=width, ascii=ascii, paint=paint, number=number)
+    return lines
 
 
 def _shrink(widths: list[int], columns: Sequence[Column], room: int) -> list[int]:

@@ -11,6 +11,7 @@ import pytest
 import whence
 from tests.unit.cli.asking import Ask
 from whence.cli.find import split_needle
+from whence.draw.cells import width
 
 _Story = tuple[Path, dict[str, str]]
 
@@ -143,6 +144,43 @@ def test_sql_can_come_from_standard_input(ask_story: Ask, monkeypatch: pytest.Mo
     monkeypatch.setattr("sys.stdin", io.StringIO("select 1 as one"))
 
     assert ask_story("sql", "-").out == "one\n  1\n"
+
+
+@pytest.mark.parametrize("columns", [34, 40, 60, 80, 200])
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["task-abc123"], ["doctor"], ["sql", "select * from events"], ["find", "client.py"],
+        ["--causality", "task-abc123"], ["tail"], ["tail", "--precise", "--color", "always"],
+    ],
+)  # fmt: skip
+def test_no_answer_is_wider_than_the_terminal(
+    ask_story: Ask, monkeypatch: pytest.MonkeyPatch, columns: int, line: list[str]
+) -> None:
+    monkeypatch.setattr("whence.cli.screen._is_terminal", lambda _: True)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("LINES", "10000")
+
+    answer = ask_story(*line)
+
+    assert answer.code == 0
+    lines = re.sub(r"\x1b\[[\d;]*m", "", answer.out).splitlines()
+    assert lines
+    assert max(map(width, lines)) <= columns, max(lines, key=width)
+
+
+def test_sql_puts_columns_below_each_other_where_they_have_no_room(
+    ask: Ask, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with whence.open(here / ".whence") as log:
+        log.emit("ops", "create_task")
+    monkeypatch.setattr("whence.cli.screen._is_terminal", lambda _: True)
+    monkeypatch.setenv("COLUMNS", "20")
+
+    query = "select 1000000000 as a, 2000000000 as b union all select 3, null"
+    answer = ask("sql", query, "--color", "never")
+
+    assert answer.out.splitlines() == ["a  1000000000", "b  2000000000", "", "a  3", "b"]
 
 
 @pytest.mark.parametrize(

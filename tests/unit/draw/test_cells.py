@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence.draw import Align, fit, pad, printable, width
-from whence.draw.cells import wrap
+from whence.draw.cells import fit_end, wrap
 
 FAMILY = "👩‍👩‍👧‍👦"
 FLAG = "🇩🇪"
@@ -221,3 +221,12 @@ def test_broken_lines_fit_and_hold_all_there_was(text: str, cells: int) -> None:
 
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
     assert all(width(line) <= cells for line in lines)
+
+
+@given(hard_text.map(printable), st.integers(0, 12))
+def test_text_cut_at_its_beginning_keeps_its_end(text: str, cells: int) -> None:
+    cut = fit_end(text, cells)
+
+    assert text.endswith(cut)
+    assert width(cut) <= cells
+    assert cut == text or width(text) > cells

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence.draw import Column, column_widths, format_row, printable, table, width
+from whence.draw.tables import fit_in
 
 TEXT = Column(title="text")
 NUMBER = Column(title="number", align="right")
@@ -45,8 +46,11 @@ def test_all_lines_of_a_table_are_equally_wide(
 
     lines = table(rows, columns, width=total, ascii=ascii, gap=gap)
 
-    assert len(lines) == len(rows) + 1
-    assert len({width(line) for line in lines}) == 1
+    titles = [column.title for column in columns]
+    widths = column_widths([titles, *rows], columns, width=total, ascii=ascii, gap=gap)
+    if total is None or fit_in(total, widths, gap=gap):
+        assert len(lines) == len(rows) + 1
+        assert len({width(line) for line in lines}) == 1
     assert all(printable(line, ascii=ascii) == line for line in lines)
 
 
@@ -135,3 +139,30 @@ def test_cells_are_painted_after_they_are_laid_out() -> None:
     )
 
     assert lines == ["<-10t>  <-11u>", "<00a>  <01b>"]
+
+
+def test_columns_that_have_no_room_beside_each_other_stand_below() -> None:
+    rows = [["one two three four five", "1,000"], ["漢字漢字漢字漢字漢字", "22,000,000,000"]]
+
+    assert table(rows, [TEXT, NUMBER], width=20) == [
+        "text    one two",
+        "        three four",
+        "        five",
+        "number  1,000",
+        "",
+        "text    漢字漢字漢字",
+        "        漢字漢字",
+        "number  22,000,000,0",
+        "        00",
+    ]
+
+
+@given(layout=layouts(), total=st.integers(8, 80), ascii=st.booleans())
+def test_a_table_with_titles_is_never_wider_than_it_may_be(
+    layout: tuple[list[list[str]], list[Column]],
+    total: int,
+    ascii: bool,  # noqa: A002
+) -> None:
+    rows, columns = layout
+
+    assert all(width(line) <= total for line in table(rows, columns, width=total, ascii=ascii))
