@@ -1,7 +1,8 @@
 """One timeline over the journal and the sources: merged by time, the same fact told once.
 
 The journal's part is what `timeline` tells. Of a source it is what happened on the target and what the store
-calls below it, what the agent did, or everything; of an event what its relations lead to.
+calls below it, what the agent did, or everything; of an event what led to it directly and what came of it
+directly, for a chain of commits or prompts is the story of everything.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,8 +23,6 @@ from whence.query import Query, matches
 from whence.sources.source import SourceEvent, by_time
 
 _CREATE = "create_task"
-_AROUND_MAX = 10_000
-"""The most events of a source that are told around one of its events."""
 
 
 def make_merged_timeline(
@@ -164,29 +163,20 @@ def _queries(part: Subject | None, query: Query) -> list[Query]:
 
 
 def _around(sources: Sources, event: SourceEvent) -> list[SourceEvent]:
-    """What led to an event, the event, and what came of it, by what its source says."""
-
-    def causes(each: SourceEvent) -> list[SourceEvent]:
-        return [*sources.parents(each), *(tie.event for tie in sources.causes(each))]
-
-    def effects(each: SourceEvent) -> list[SourceEvent]:
-        return [*sources.children(each), *(tie.event for tie in sources.effects(each))]
-
-    found = {event.id: event}
-    for step in (causes, effects):
-        waiting = [event]
-        met = {event.id}
-        while waiting and len(found) < _AROUND_MAX:
-            for near in step(waiting.pop()):
-                if near.id not in met:
-                    met.add(near.id)
-                    found[near.id] = near
-                    waiting.append(near)
-    return list(found.values())
+    """What led to an event, the event, and what came of it, one step each way, by what its source says."""
+    near = [
+        *sources.parents(event),
+        *(tie.event for tie in sources.causes(event)),
+        *sources.children(event),
+        *(tie.event for tie in sources.effects(event)),
+    ]
+    return list({each.id: each for each in [event, *near]}.values())
 
 
 def _title(sources: Sources, recorded: Timeline, subject: Subject | None) -> str:
-    """What the event that created the target calls it, wherever that stands."""
+    """What the event that created the target calls it, wherever that stands; what an event says."""
+    if subject is not None and subject.told is not None:
+        return phrase(subject.told)
     if recorded.title or subject is None or subject.kind not in ("target", "both"):
         return recorded.title
     events: Iterable[SourceEvent] = sources.events([Query(target=subject.name)])

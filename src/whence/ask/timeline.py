@@ -120,7 +120,7 @@ def make_timeline(
     if direct is None:
         assert subject is not None
         story = _tell_story(index, reader, subject, query, limit=limit, newest=newest, note=note)
-        title, retries = _title(reader, story, note), story.retries
+        title, retries = _title(reader, subject, story, note), story.retries
         places, more, is_exact = _fixed(story.shown), story.more, story.is_all
     elif limit is None:
         places, more, is_exact = partial(index.places, direct), 0, True
@@ -146,8 +146,10 @@ def _tell_story(index: Index, reader: Reader, subject: Subject, query: Query, **
     )
 
 
-def _title(reader: Reader, story: Story, note: Note) -> str:
-    """What the event that created the target calls it."""
+def _title(reader: Reader, subject: Subject, story: Story, note: Note) -> str:
+    """What the event that created the target calls it; what an event says."""
+    if subject.event is not None:
+        return next((phrase(event) for _, event in read_events(reader, [subject.event], note)), "")
     made = [] if story.creation is None else [story.creation]
     return next((title_of(event) for _, event in read_events(reader, made, note)), "")
 

@@ -142,6 +142,22 @@ def test_references_to_events_of_a_source(tmp_path: Path) -> None:
         assert refused.value.candidates == ("task",)
 
 
+def test_around_an_event_is_what_it_touches(tmp_path: Path) -> None:
+    """A hundred commits before one are the story of the repository, not of the commit."""
+    chain = [
+        told(f"c{n}", n, "git", "commit", agent="zealot-1", parent=f"c{n - 1}" if n else None)
+        for n in range(9)
+    ]
+    files = [told(f"f{n}", n, "git", "change", target=f"file{n}", parent=f"c{n}") for n in range(9)]
+    said = told("said", 20, "bridge", "send", because=(("mention", "c5"),))
+    with stores_of(tmp_path, MemorySource([*chain, *files, said])) as (stores, _):
+        timeline = ask(stores, "c5")
+
+        assert ids(timeline) == ["c4", "c5", "f5", "c6", "said"]
+        assert timeline.title == next(row.text for row in timeline.rows if row.event.id == "c5")
+        assert ids(ask(stores, "f5")) == ["c5", "f5"]
+
+
 def test_a_part_of_an_id_that_all_events_of_one_row_share_means_the_row(tmp_path: Path) -> None:
     source = MemorySource(
         [
