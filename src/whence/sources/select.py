@@ -16,9 +16,14 @@ from whence.sources.schema import Fitted, quote
 from whence.sources.times import DAY_NS, END_NS, FIRST_NS, Clock, raw_bound, raw_end
 
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-_CLOCK = "[0-9][0-9]:[0-9][0-9]:[0-9][0-9]"
+_SECOND = "????-??-??{between}??:??:??"
+"""How a text begins that has seconds. What stands for the marks need not be looked at: it is digits, or the
+text is no time."""
 _SECOND_LENGTH = len("2026-11-20T19:27:35")
 _NS_PER_S = 10**9
+
+PAGE = 200
+"""So many rows are found by a look at all, before all are sorted."""
 
 
 class Condition(NamedTuple):
@@ -184,10 +189,11 @@ class Times:
         sample: Any,
         *,
         newest_first: bool,
+        is_paged: bool,
     ) -> Statement | None:
         """Ask for the rows by time; nothing comes if SQLite's order of the column is not that of time.
 
-        None if it cannot be.
+        None if it cannot be. If it `is_paged`, the first rows come before the rest is sorted.
         """
         if self._clock.unit == "iso":
             shape = _find_shape(sample, self._clock)
@@ -205,11 +211,22 @@ class Times:
             f"NOT EXISTS (SELECT 1 FROM {quote(self._fitted.table.name)} WHERE {looked_at})",
             parameters,
         )
-        return select(
-            self._fitted,
-            columns,
-            [*conditions, *bounds, sure],
-            order=f" ORDER BY {self._name} {'DESC' if newest_first else 'ASC'}",
+        conditions = [*conditions, *bounds, sure]
+        number, way = self._fitted.table.row_name, "DESC" if newest_first else "ASC"
+        order = f" ORDER BY {self._name} {way}"
+        if not is_paged or number is None:
+            return select(self._fitted, columns, conditions, order=order)
+        # With the number, which rows are the first is always the same.
+        order = f"{order}, {number} {way}"
+        page = select(self._fitted, (number,), conditions, order=f"{order} LIMIT {PAGE}")
+        return _in_turn(
+            select(
+                self._fitted,
+                columns,
+                [Condition(f"{number} IN ({page.sql})", page.parameters)],
+                order=order,
+            ),
+            select(self._fitted, columns, conditions, order=f"{order} LIMIT -1 OFFSET {PAGE}"),
         )
 
     def by_day(
@@ -240,6 +257,14 @@ class Times:
         return found
 
 
+def _in_turn(first: Statement, rest: Statement) -> Statement:
+    """One statement, so that both see the database of the same moment; `rest` is run when it is its turn."""
+    return Statement(
+        f"SELECT * FROM ({first.sql}) UNION ALL SELECT * FROM ({rest.sql})",
+        (*first.parameters, *rest.parameters),
+    )
+
+
 class _Shape(NamedTuple):
     """How all texts of a column are written: then they sort as the times they mean."""
 
@@ -255,7 +280,7 @@ class _Shape(NamedTuple):
 
         Where the end sorts before a point, or is none, texts may have a fraction or not: both are looked for.
         """
-        whole = f"{_DAY}{self.between}{_CLOCK}"
+        whole = _SECOND.format(between=self.between)
         fraction = self.length - _SECOND_LENGTH - len(self.end)
         tail = f".{'[0-9]' * (fraction - 1)}" if fraction else ""
         usual = f"{name} NOT GLOB '{whole}{tail}{self.end}'"

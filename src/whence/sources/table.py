@@ -82,8 +82,8 @@ class MappedTable:
         reader, conditions = self._reader(), self._conditions(query)
         if conditions is None:
             return
-        conditions += self._times.is_about(query)
-        for ns, event_id, (is_naive, *values) in self._in_order(query, conditions, newest_first):
+        found = self._in_order(query, conditions, newest_first)
+        for ns, event_id, (is_naive, *values) in found:
             row = self._row(values)
             key = Key(ns, event_id, is_naive)
             event = reader.event(row, key, self._remark(reader, row, key))
@@ -245,10 +245,18 @@ class MappedTable:
         self, query: Query, conditions: list[Condition], newest_first: bool
     ) -> Iterator[Item]:
         columns = self._numbered(self._columns)
+        # Where names narrow it down there are few rows to sort, and looking at all of them twice is slower.
+        is_paged = not conditions
+        conditions = conditions + self._times.is_about(query)
         asked = self._times.sample(conditions)
         sample = None if asked is None else self._database.row(*asked)
         ordered = self._times.in_order(
-            columns, query, conditions, sample and sample[0], newest_first=newest_first
+            columns,
+            query,
+            conditions,
+            sample and sample[0],
+            newest_first=newest_first,
+            is_paged=is_paged,
         )
         if ordered is not None:
             items = self._items(ordered, query)

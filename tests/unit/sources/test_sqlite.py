@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from whence.errors import CorruptError, StoreError
 from whence.query import Query, matches
-from whence.sources import ordering
+from whence.sources import ordering, select
 from whence.sources.mapping import MappingError
 from whence.sources.source import Source, by_time
 from whence.sources.sqlite import open_source
@@ -100,7 +100,8 @@ def test_a_filter_gives_what_filtering_everything_gives(
         write(path, "CREATE INDEX by_at ON t (at)", "CREATE INDEX by_who ON t (who)")
     source = make(path, time="at", agent="who", target="what", type="what", parent="name", **keys)
 
-    with patch.object(ordering, "HELD", 2 if spill else 1000):
+    few = 2 if spill else 1000
+    with patch.object(ordering, "HELD", few), patch.object(select, "PAGE", few):
         events = list(source.events())
 
         assert events == sorted(events, key=by_time)
@@ -337,6 +338,20 @@ def test_it_is_read_while_its_owner_writes(path: Path, owner: subprocess.Popen[s
     assert owner.wait() == 0
     assert len(list(source.events())) == 2000
     source.close()
+
+
+def test_an_answer_is_of_one_moment_however_long_it_takes(path: Path) -> None:
+    write(path, "CREATE TABLE t (at INTEGER)", "PRAGMA journal_mode = WAL")
+    with closing(sqlite3.connect(path)) as owner, owner:
+        # While the owner is there, so is what it writes ahead.
+        owner.executemany("INSERT INTO t VALUES (?)", [(n,) for n in range(1000)])
+        owner.commit()
+        answer = make(path, time="at", unit="s").events()
+        first = next(answer)
+        owner.execute("UPDATE t SET at = at + 1000 WHERE at < 100")
+        owner.commit()
+
+        assert [first.id, *(event.id for event in answer)] == [str(n) for n in range(1, 1001)]
 
 
 def test_two_answers_are_read_side_by_side(path: Path) -> None:
