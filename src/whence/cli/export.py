@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from whence.cli.formats import format_document, format_event, window_keys
 from whence.cli.options import Filters, Where, filters, number_option, output_option, verb
 from whence.cli.screen import Screen, progress_bar
+from whence.cli.sourced import note_unasked
 from whence.event import Event
 
 _STEP = 1_000
@@ -24,6 +25,7 @@ def command(where: Where, filters: Filters, number: int | None, output: str) -> 
     """Write the events that match, oldest first, each exactly as it was recorded."""
     screen = where.screen
     with where.look() as log:
+        note_unasked(log, screen, "exported")
         query = filters.query(log, screen)
         events: Iterable[Event] = log.events(query, newest_first=number is not None, limit=number)
         if number is not None:

@@ -11,6 +11,7 @@ from whence.cli.formats import format_document, format_event, window_keys
 from whence.cli.options import Filters, Where, filters, number_of, output_option, verb
 from whence.cli.rows import Layout
 from whence.cli.screen import Screen
+from whence.cli.sourced import note_unasked
 from whence.draw.cells import fit, fit_end, width
 from whence.event import Event
 
@@ -42,6 +43,7 @@ def command(
     screen = where.screen
     literal, pattern = split_needle(text)
     with where.open_journal() as log:
+        note_unasked(log, screen, "searched by find")
         query = filters.query(log, screen)
         found = log.find(
             literal, pattern=pattern, ignore_case=ignore_case, query=query, limit=number

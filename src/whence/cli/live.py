@@ -11,8 +11,9 @@ import msgspec
 from whence.ask.phrases import phrase
 from whence.ask.reading import check_newest_formats, fill, say_problem
 from whence.cli.formats import format_event
-from whence.cli.options import Filters, Where, shorten
+from whence.cli.options import Filters, Where
 from whence.cli.rows import Layout
+from whence.cli.sourced import note_unasked
 from whence.event import Event
 from whence.journal.reader import Reader
 from whence.query import Query, matches
@@ -39,7 +40,8 @@ def show_live(
     screen = where.screen
     with where.open() if follow else where.open_journal() as log:
         if not log.exists():
-            screen.note(f"nothing is recorded in {shorten(log.folder)} yet; waiting")
+            screen.note(f"nothing is recorded yet in {where.say_place(log.folder)}; waiting")
+        note_unasked(log, screen, "followed" if follow else "shown by tail")
         query = filters.query(log, screen)
         wanted = _queries_for(log, ref, query)
         layout = Layout(screen)

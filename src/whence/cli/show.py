@@ -3,14 +3,12 @@
 import click
 
 from whence.cli.options import (
-    WAYS_TO_RECORD,
     Filters,
     Where,
     complete_reference,
     filters,
     number_of,
     output_option,
-    shorten,
     verb,
 )
 from whence.cli.sourced import sources
@@ -80,6 +78,8 @@ def command(
     if follow:
         from whence.cli.live import show_live
 
+        if where.sources:
+            raise click.UsageError("--follow shows what is recorded: no --source with it")
         if reverse or output not in LIVE_FORMATS:
             raise click.UsageError(f"--follow shows {', '.join(LIVE_FORMATS)}, oldest first")
         show_live(where, filters, ref=ref, number=number, follow=True, output=output)
@@ -116,16 +116,29 @@ def _show_timeline(
 
 
 def _show_newest(where: Where, output: str, reverse: bool) -> None:
-    """Show the newest events, or how to record some where there is no journal yet."""
-    if not where.has_answers() and output == "short":
+    """Show the newest events, or how to record some where there are none yet."""
+    if output != "short":
+        _show_timeline(where, None, Filters(), _OVERVIEW_EVENTS, output, reverse)
+        return
+    if _is_empty(where):
         where.screen.show(
             [
-                f"Nothing is recorded here yet ({shorten(where.folder())}). To begin:",
+                f"Nothing is recorded here yet ({where.say_place(where.folder())}). To begin:",
                 "",
-                *(f"  {way}" for way in WAYS_TO_RECORD),
+                *where.ways_to_record(),
             ]
         )
         return
     _show_timeline(where, None, Filters(), _OVERVIEW_EVENTS, output, reverse)
-    if output == "short":
-        where.screen.note("whence REF tells the story of one of them; whence --help shows more")
+    where.screen.note("whence REF tells the story of one of them; whence --help shows more")
+
+
+def _is_empty(where: Where) -> bool:
+    """Whether there is nothing to show; raises if the place was named and is no log."""
+    if where.naming() is None and not where.has_answers():
+        return True
+    with where.look() as log:
+        if log.sources or next(log.events(limit=1), None) is not None:
+            return False
+        where.remark(log)
+        return True

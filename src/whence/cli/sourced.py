@@ -1,12 +1,16 @@
-"""The options of verbs that ask sources besides the journal: `--source` and `--strict`."""
+"""Who asks sources besides the journal: the options `--source` and `--strict`, and a word of the verbs that do not."""
 
 import functools
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import msgspec
 
 from whence.cli.options import Declared, Where
+
+if TYPE_CHECKING:
+    from whence.cli.screen import Screen
+    from whence.log import Log
 
 _SOURCE_HELP = "Ask this store too: space-os, sqlite, jsonl, git or claude-code, and where it is."
 
@@ -23,6 +27,12 @@ def sources(function: Declared) -> Declared:
     for option in (_STRICT, _SOURCE):
         declared = option(declared)
     return declared
+
+
+def note_unasked(log: "Log", screen: "Screen", what: str) -> None:
+    """Say on stderr that the sources which are declared were not asked, where there are any."""
+    if log.settings.others.get("source"):
+        screen.note(f"sources are not {what}; whence show and whence why ask them too")
 
 
 _SOURCE = click.option(

@@ -56,14 +56,21 @@ def command(where: Where, action: str | None, file: str | None, raw: bool, outpu
         return
     with where.open() as log:
         found = list(log.sources)
+        problems: list[str] = []
         if raw:
-            where.screen.show(_draw_raw(found, where.screen, output))
+            where.screen.show(_draw_raw(found, where.screen, output, problems))
         else:
-            where.screen.show(_draw(found, where.screen, output))
+            looked = [(source, source.health()) for source in found]
+            problems += [health.problem for _, health in looked if health.problem]
+            where.screen.show(_draw(looked, where.screen, output))
+    if where.strict and problems:
+        from whence.cli.app import exit_with
+        from whence.cli.failures import FAILED
+
+        exit_with(FAILED)
 
 
-def _draw(found: "list[Source]", screen: Screen, output: str) -> Iterator[str]:
-    looked = [(source, source.health()) for source in found]
+def _draw(looked: "list[tuple[Source, Health]]", screen: Screen, output: str) -> Iterator[str]:
     if output == "json":
         yield from format_pretty([_as_json(*each) for each in looked]).splitlines()
         return
@@ -109,7 +116,10 @@ def _as_json(source: "Source", health: "Health") -> dict[str, Any]:
     }
 
 
-def _draw_raw(found: "list[Source]", screen: Screen, output: str) -> Iterator[str]:
+def _draw_raw(
+    found: "list[Source]", screen: Screen, output: str, problems: list[str]
+) -> Iterator[str]:
+    """Draw what is not understood; what cannot be read goes to `problems` too."""
     from whence.errors import CorruptError, StoreError
 
     for source in found:
@@ -117,6 +127,7 @@ def _draw_raw(found: "list[Source]", screen: Screen, output: str) -> Iterator[st
             for row in source.raw():
                 yield _raw_line(source, row, screen, output)
         except (StoreError, CorruptError) as error:
+            problems.append(str(error))
             screen.warn(f"source {source.name}: {error}")
 
 

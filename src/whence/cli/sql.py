@@ -11,6 +11,7 @@ import click
 from whence.cli.formats import dump, format_document
 from whence.cli.options import Where, output_option, verb
 from whence.cli.screen import Screen
+from whence.cli.sourced import note_unasked
 from whence.draw.tables import Column, Paint, column_widths, fit_in, format_block, format_row
 
 _LOOKED_AT = 1_000
@@ -35,6 +36,7 @@ def command(where: Where, statement: str, output: str) -> None:
     if statement == "-":
         statement = sys.stdin.read()
     with where.look() as log:
+        note_unasked(log, where.screen, "asked in SQL")
         names, rows = log.sql(statement)
         where.screen.show(_draw(names, rows, output, where.screen))
         where.remark(log)

@@ -66,6 +66,32 @@ def test_the_list_says_how_well_each_is_understood(ask: Ask, space: Path) -> Non
     assert "2026-11-20 10:00:02" in shown
 
 
+def test_strict_has_nothing_against_sources_that_answer(ask: Ask, space: Path) -> None:
+    given = ["--source", f"space-os:{space}", "--strict"]
+
+    assert ask("sources", *given).code == 0
+    assert ask("sources", "--raw", *given).code == 0
+
+
+@pytest.mark.parametrize(
+    "line", [["find", "created"], ["tail"], ["export"], ["sql", "select count(*) from events"]]
+)
+def test_verbs_that_ask_no_sources_say_so_where_some_are_declared(
+    line: list[str], ask: Ask, here: Path
+) -> None:
+    with whence.open() as log:
+        log.emit("ops", "create_task", agent="zealot-1", target="task-1")
+    before = ask(*line)
+    (here / "whence.toml").write_text('[[source]]\nkind = "space-os"\npath = "space.db"\n')
+
+    after = ask(*line)
+
+    assert (after.code, after.out) == (before.code, before.out)
+    assert "sources are not" not in before.err
+    assert after.err.count("sources are not") == 1
+    assert "whence show and whence why ask them" in after.err
+
+
 def test_without_sources_the_list_says_how_to_have_some(ask: Ask) -> None:
     answer = ask("sources")
 
@@ -109,6 +135,8 @@ def test_a_source_that_cannot_be_read_costs_its_own_part_alone(
     assert listed.code == 0
     assert "space-os" in listed.out
     assert json.loads(ask("sources", "--json", *given).out)[0]["problem"]
+    assert ask("sources", "--strict", *given).code == 1
+    assert ask("sources", "--strict", "--raw", *given).code == 1
 
 
 @pytest.mark.parametrize(
@@ -116,6 +144,7 @@ def test_a_source_that_cannot_be_read_costs_its_own_part_alone(
     [
         (["--source", "space-os"], "want KIND:PATH"),
         (["--source", "spaceos:x"], "did you mean space-os"),
+        (["-f", "--source", "git:."], "no --source with it"),
         (["sources", "suggets", "x"], "suggest FILE"),
         (["sources", "suggest"], "suggest FILE"),
     ],
