@@ -7,6 +7,7 @@ argument; `@filters` adds the options that choose events and hands them over as 
 import functools
 import os
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,7 +17,7 @@ import msgspec
 from whence.cli.screen import Screen, flush, progress_bar
 from whence.draw.amounts import format_count
 from whence.draw.cells import width, wrap
-from whence.errors import StoreError
+from whence.errors import PhraseError, StoreError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -76,6 +77,39 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
                 return inner
         return folder
 
+    def naming(self) -> tuple[str, str] | None:
+        """Who names the log's place, and the place as it is written there; None if nobody does."""
+        from whence.settings import FILE_NAME, find_folder, read_file
+
+        if self.dir is not None:
+            return "-C", self.dir
+        if os.environ.get("WHENCE_DIR"):
+            return "WHENCE_DIR", os.environ["WHENCE_DIR"]
+        here = Path.cwd()
+        for folder in (here, *here.parents):
+            file = folder / FILE_NAME
+            if os.path.isfile(file):
+                is_named = read_file(file).dir is not None
+                return (f"`dir` in {file}", str(find_folder())) if is_named else None
+        return None
+
+    def ways_to_record(self) -> list[str]:
+        """How to begin, and where a log of a folder above is, should that one be meant."""
+        from whence.settings import FOLDER_NAME
+
+        ways = [f"  {way}" for way in WAYS_TO_RECORD]
+        if self.naming() is not None:
+            return ways
+        above = (
+            folder
+            for folder in Path.cwd().parents
+            if os.path.isdir(folder / FOLDER_NAME / "journal")
+        )
+        return [
+            *ways,
+            *(f"  or ask the log above:    whence -C {folder}" for folder in islice(above, 1)),
+        ]
+
     def has_answers(self) -> bool:
         """Whether there is a journal or a source; raises if the folder is something else than a log."""
         with self.open() as log:
@@ -102,8 +136,8 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
         if not log.exists():
             with log:
                 log.catch_up()
-            ways = (f"  {way}" for way in WAYS_TO_RECORD)
-            raise StoreError("\n".join([self._missing(log.folder), "to begin:", *ways]))
+            message = self._missing(log.folder)
+            raise StoreError("\n".join([message, "to begin:", *self.ways_to_record()]))
         return log
 
     def look(self) -> "Log":
@@ -119,11 +153,16 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
             raise
         return log
 
-    @staticmethod
-    def _missing(folder: Path) -> str:
+    def say_place(self, folder: Path) -> str:
+        """Write the log's place as it was given, and by whom; else from where the user stands."""
+        naming = self.naming()
+        return f"{naming[1]} (named by {naming[0]})" if naming is not None else shorten(folder)
+
+    def _missing(self, folder: Path) -> str:
+        place = self.say_place(folder)
         if os.path.isdir(folder):
-            return f"nothing is recorded in {shorten(folder)} yet"
-        return f"there is no journal: {shorten(folder)} does not exist"
+            return f"nothing is recorded yet in {place}"
+        return f"there is no journal: {place} does not exist"
 
     def remark(self, log: "Log", *, more: int = 0, is_exact: bool = True) -> None:
         """Say on stderr what the answer leaves out and what could not be read."""
@@ -313,6 +352,14 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
             until=self._moment(log, self.until),
             own=self.own,
         )
+        if query.since is not None and query.until is not None and query.until < query.since:
+            since, until = self.since, self.until
+            both = f"{since} {until}".lower()
+            hint = "; when means the last time that it happened" if "when " in both else ""
+            raise PhraseError(
+                f"--until {until!r} is before --since {since!r}: "
+                f"{describe_window(query, utc=screen.utc)}{hint}"
+            )
         if query.since is not None or query.until is not None:
             screen.note(describe_window(query, utc=screen.utc))
         return query

@@ -374,6 +374,81 @@ def test_where_nothing_was_recorded_it_tells_how_to_begin(ask: Ask) -> None:
     assert "whence demo" in answer.out
 
 
+@pytest.mark.parametrize("line", [[], ["-n", "1"], ["tail"], ["doctor"], ["sql", "select 1"]])
+def test_a_place_that_was_named_and_holds_no_journal_is_an_error(
+    ask: Ask, here: Path, monkeypatch: pytest.MonkeyPatch, line: list[str]
+) -> None:
+    """It is told as it was written and by whom, as somebody mistyped it there."""
+    named = ask(*line, "-C", "no/../where")
+    monkeypatch.setenv("WHENCE_DIR", "no/where")
+    from_environment = ask(*line)
+    monkeypatch.delenv("WHENCE_DIR")
+    (here / "whence.toml").write_text('dir = "no-where"\n')
+    from_file = ask(*line)
+    (here / "empty").mkdir()
+    empty = ask(*line, "-C", "empty")
+
+    assert [each.code for each in (named, from_environment, from_file, empty)] == [3] * 4
+    assert named.out + from_environment.out + from_file.out == ""
+    assert "no/../where (named by -C) does not exist\n" in named.err
+    assert "no/where (named by WHENCE_DIR) does not exist\n" in from_environment.err
+    by = f"{here / 'no-where'} (named by `dir` in {here / 'whence.toml'}) does not exist\n"
+    assert by in from_file.err
+    assert "nothing is recorded yet in empty (named by -C)\n" in empty.err
+
+
+@pytest.mark.parametrize("line", [[], ["-n", "1"]])
+def test_the_log_of_a_folder_above_is_hinted_at(
+    ask: Ask, here: Path, monkeypatch: pytest.MonkeyPatch, line: list[str]
+) -> None:
+    with whence.open(here / ".whence") as log:
+        log.emit("ops", "create_task")
+    (here / "src" / "deep").mkdir(parents=True)
+    monkeypatch.chdir(here / "src" / "deep")
+
+    answer = ask(*line)
+
+    assert f"whence -C {here}\n" in answer.out + answer.err
+    assert "whence -C" not in ask(*line, "-C", ".").err
+
+
+def test_a_journal_without_an_event_tells_how_to_begin(ask: Ask, here: Path) -> None:
+    journal = here / ".whence" / "journal"
+    journal.mkdir(parents=True)
+    (journal / "2026-11-20.0000.jsonl").touch()
+
+    empty = ask()
+    with whence.open(here / ".whence") as log:
+        log.emit("ops", "create_task")
+    for segment in journal.iterdir():
+        opened = segment.read_bytes().splitlines(keepends=True)[:1]
+        segment.write_bytes(b"".join(opened))
+    housekeeping = ask()
+
+    assert empty.code == housekeeping.code == 0
+    assert empty.out == housekeeping.out
+    assert empty.out.startswith("Nothing is recorded here yet (.whence). To begin:\n")
+    assert ask("--json").code == 0
+
+
+@pytest.mark.parametrize(
+    ("since", "until"),
+    [("tomorrow", "yesterday"), ("when task-sub1 completed", "when task-sub1 blocked")],
+)
+@pytest.mark.parametrize("verb", ["show", "tail", "find", "export"])
+def test_a_window_that_ends_before_it_begins_is_refused(
+    ask_story: Ask, verb: str, since: str, until: str
+) -> None:
+    text = ["stripe"] if verb == "find" else []
+
+    answer = ask_story(verb, *text, "--since", since, "--until", until)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert f"--until '{until}' is before --since '{since}': from " in answer.err
+    assert ("means the last time" in answer.err) == since.startswith("when")
+    assert ask_story(verb, *text, "--since", until, "--until", since).code == 0
+
+
 def test_a_program_that_asks_where_nothing_was_recorded_gets_no_prose(ask: Ask) -> None:
     answer = ask("--json")
 
