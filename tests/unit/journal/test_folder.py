@@ -37,7 +37,7 @@ def test_segments_come_in_the_order_of_the_journal(names: list[SegmentName]) -> 
 @pytest.mark.parametrize(
     "name",
     ["", "..", "../../etc/passwd", "2026-11-20", "2026-11-20.1", "2026-11-20.0000/x", "x.0000",
-     "2026-11-20.0000\n", "２026-11-20.0000"],
+     "2026-11-20.0000\n", "２026-11-20.0000", "2026-13-45.0000", "2026-02-29.0000", "0000-01-01.0000"],
 )  # fmt: skip
 def test_what_is_no_segment_is_no_path(name: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="want YYYY-MM-DD"):
