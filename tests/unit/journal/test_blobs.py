@@ -1,5 +1,6 @@
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -50,10 +51,17 @@ def test_what_is_no_commitment_is_no_path(commit: str, tmp_path: Path) -> None:
         blob_path(tmp_path, commit)
 
 
-def test_a_blob_that_cannot_be_read_is_the_worlds_refusal(tmp_path: Path) -> None:
+def _point_at_something(path: Path) -> None:
+    path.symlink_to(__file__)
+
+
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo, _point_at_something])
+def test_a_blob_that_is_no_file_is_the_worlds_refusal(
+    make: Callable[[Path], None], tmp_path: Path
+) -> None:
     commit = _write(tmp_path)
     blob_path(tmp_path, commit).unlink()
-    blob_path(tmp_path, commit).mkdir()
+    make(blob_path(tmp_path, commit))
 
     with pytest.raises(StoreError, match="cannot read blob"):
         read_blob(tmp_path, commit)
