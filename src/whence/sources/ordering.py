@@ -31,19 +31,25 @@ def put_in_order(items: Iterable[Item], *, newest_first: bool = False) -> Iterat
         yield from sorter.drain(newest_first)
 
 
-def put_ties_in_order(items: Iterable[Item], *, newest_first: bool = False) -> Iterator[Item]:
-    """Give items that come by time by (time, id), each time's as soon as they are all there."""
+def put_ties_in_order(
+    items: Iterable[Item], *, newest_first: bool = False, unit_ns: int = 1
+) -> Iterator[Item]:
+    """Give items that come by time by (time, id), each time's as soon as they are all there.
+
+    Those of one `unit_ns` may come in any order: a second's, if they come by the second.
+    """
     rest = iter(items)
     held = next(rest, None)
     while held is not None:
         following = next(rest, None)
-        if following is None or following[0] != held[0]:
+        unit = held[0] // unit_ns
+        if following is None or following[0] // unit_ns != unit:
             yield held
             held = following
             continue
         with closing(_Sorter()) as sorter:
             sorter.add_all([held])
-            while following is not None and following[0] == held[0]:
+            while following is not None and following[0] // unit_ns == unit:
                 sorter.add(following)
                 following = next(rest, None)
             yield from sorter.drain(newest_first)

@@ -16,7 +16,8 @@ from whence.sources.schema import Fitted, quote
 from whence.sources.times import DAY_NS, END_NS, FIRST_NS, Clock, raw_bound, raw_end
 
 _DAY = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
-_SECOND = "????-??-??{between}??:??:??"
+_DAY_SHAPE = "????-??-??"
+_SECOND = _DAY_SHAPE + "{between}??:??:??"
 """How a text begins that has seconds. What stands for the marks need not be looked at: it is digits, or the
 text is no time."""
 _SECOND_LENGTH = len("2026-11-20T19:27:35")
@@ -205,19 +206,52 @@ class Times:
             # Texts and bytes come after all numbers.
             odd = Condition(f"{self._name} >= ''")
             bounds = self._number_bounds(query)
-        looked_at = " AND ".join(f"({each.sql})" for each in [*conditions, odd])
-        parameters = tuple(value for each in [*conditions, odd] for value in each.parameters)
-        sure = Condition(
-            f"NOT EXISTS (SELECT 1 FROM {quote(self._fitted.table.name)} WHERE {looked_at})",
-            parameters,
+        asked = [*conditions, self._is_said(), *bounds, self._is_none(conditions, odd)]
+        return self._by([self._name], columns, asked, newest_first=newest_first, is_paged=is_paged)
+
+    def by_second(
+        self,
+        columns: tuple[str, ...],
+        conditions: list[Condition],
+        *,
+        newest_first: bool,
+        is_paged: bool,
+    ) -> Statement | None:
+        """Ask for the rows by the second that their texts name; nothing comes if one may mean another.
+
+        None if that could be any. See `in_order`.
+        """
+        if self._clock.unit != "iso" or self._clock.offset != timedelta(0):
+            return None
+        whole = _SECOND.format(between="?")
+        # One that names no second, or an offset.
+        odd = Condition(
+            f"{self._name} NOT GLOB '{whole}*' AND {self._name} GLOB '{_DAY_SHAPE}*'"
+            f" OR {self._name} GLOB '{'?' * _SECOND_LENGTH}*[+-]*'"
         )
-        conditions = [*conditions, *bounds, sure]
+        return self._by(
+            [f"substr({self._name}, 1, 10)", f"substr({self._name}, 12, 8)"],
+            columns,
+            [*conditions, self._is_said(), self._is_none(conditions, odd)],
+            newest_first=newest_first,
+            is_paged=is_paged,
+        )
+
+    def _by(
+        self,
+        terms: list[str],
+        columns: tuple[str, ...],
+        conditions: list[Condition],
+        *,
+        newest_first: bool,
+        is_paged: bool,
+    ) -> Statement:
         number, way = self._fitted.table.row_name, "DESC" if newest_first else "ASC"
-        order = f" ORDER BY {self._name} {way}"
         if not is_paged or number is None:
+            order = _order_by(terms, way)
             return select(self._fitted, columns, conditions, order=order)
         # With the number, which rows are the first is always the same.
-        order = f"{order}, {number} {way}"
+        order = _order_by([*terms, number], way)
         page = select(self._fitted, (number,), conditions, order=f"{order} LIMIT {PAGE}")
         return _in_turn(
             select(
@@ -235,7 +269,7 @@ class Times:
         """Ask for the rows by the day that their text begins with. None if they are no texts."""
         if self._clock.unit != "iso":
             return None
-        order = f" ORDER BY {self._name} {'DESC' if newest_first else 'ASC'}"
+        order = _order_by([self._name], "DESC" if newest_first else "ASC")
         return select(self._fitted, columns, [*conditions, self.is_there()], order=order)
 
     def in_any_order(self, columns: tuple[str, ...], conditions: list[Condition]) -> Statement:
@@ -248,6 +282,18 @@ class Times:
             return Condition(f"{self._name} GLOB '{_DAY}*'")
         return Condition(f"{self._name} IS NOT NULL")
 
+    def _is_said(self) -> Condition:
+        """Leaves out rows that would take up a page and be no events."""
+        return Condition(f"{self._name} IS NOT NULL")
+
+    def _is_none(self, conditions: list[Condition], odd: Condition) -> Condition:
+        """None of the rows that meet the conditions is odd."""
+        looked_at = " AND ".join(f"({each.sql})" for each in [*conditions, odd])
+        return Condition(
+            f"NOT EXISTS (SELECT 1 FROM {quote(self._fitted.table.name)} WHERE {looked_at})",
+            tuple(value for each in [*conditions, odd] for value in each.parameters),
+        )
+
     def _number_bounds(self, query: Query) -> list[Condition]:
         unit, found = self._clock.unit, []
         if query.since is not None:
@@ -255,6 +301,10 @@ class Times:
         if query.until is not None:
             found.append(Condition(f"{self._name} < ?", (raw_end(unit, query.until),)))
         return found
+
+
+def _order_by(terms: list[str], way: str) -> str:
+    return f" ORDER BY {', '.join(f'{term} {way}' for term in terms)}"
 
 
 def _in_turn(first: Statement, rest: Statement) -> Statement:

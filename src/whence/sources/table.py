@@ -34,7 +34,7 @@ from whence.sources.select import (
     select,
 )
 from whence.sources.source import NameKind, RawRow, SourceEvent, Tie
-from whence.sources.times import END_NS, FIRST_NS, days_before
+from whence.sources.times import END_NS, FIRST_NS, NS_PER_UNIT, days_before
 
 _REPEATED_MAX = 10_000
 """The most ids that may occur more than once before a mapping is said to name the wrong column."""
@@ -250,20 +250,19 @@ class MappedTable:
         conditions = conditions + self._times.is_about(query)
         asked = self._times.sample(conditions)
         sample = None if asked is None else self._database.row(*asked)
-        ordered = self._times.in_order(
-            columns,
-            query,
-            conditions,
-            sample and sample[0],
-            newest_first=newest_first,
-            is_paged=is_paged,
+        if asked is not None and sample is None:
+            return
+        how = {"newest_first": newest_first, "is_paged": is_paged}
+        ways = (
+            (self._times.in_order(columns, query, conditions, sample and sample[0], **how), 1),
+            (self._times.by_second(columns, conditions, **how), NS_PER_UNIT["s"]),
         )
-        if ordered is not None:
-            items = self._items(ordered, query)
+        for statement, unit_ns in ways:
+            items = iter(()) if statement is None else self._items(statement, query)
             first = next(items, None)
             if first is not None:
                 found = chain([first], items)
-                yield from put_ties_in_order(found, newest_first=newest_first)
+                yield from put_ties_in_order(found, newest_first=newest_first, unit_ns=unit_ns)
                 return
         by_day = self._times.by_day(columns, conditions, newest_first=newest_first)
         if by_day is not None:

@@ -41,6 +41,18 @@ def test_ties_come_by_their_ids(items: list[Item], newest_first: bool, held: int
     assert [*map(_key, found)] == sorted(map(_key, items), reverse=newest_first)
 
 
+@given(_ITEMS, st.booleans(), st.integers(1, 4))
+def test_those_of_one_second_may_come_in_any_order(
+    items: list[Item], newest_first: bool, held: int
+) -> None:
+    by_second = sorted(items, key=lambda item: item[0] // 10**9, reverse=newest_first)
+
+    with patch.object(ordering, "HELD", held):
+        found = list(put_ties_in_order(by_second, newest_first=newest_first, unit_ns=10**9))
+
+    assert [*map(_key, found)] == sorted(map(_key, items), reverse=newest_first)
+
+
 @given(st.lists(st.tuples(st.integers(0, 9), st.floats(-1, 1.99), _IDS)), st.booleans())
 def test_days_come_when_they_are_over(
     told: list[tuple[int, float, str]], newest_first: bool

@@ -45,29 +45,32 @@ def make(path: Path, **options: Any) -> Source:
 # --- filters ------------------------------------------------------------------------------------
 
 _DAYS = st.integers(0, 4)
-_SHAPES = st.sampled_from(
-    ["{d} {t}", "{d}T{t}", "{d} {t}.5", "{d} {t}.25Z", "{d}T{t}Z", "{d} {t}+11:00", "{d}T{t}.125-05:00",
-     "{d}", "{d} {t}.000001", "{d} 99:00:00", "never"]
-)  # fmt: skip
+_ONE_ZONE = [
+    "{d} {t}", "{d}T{t}", "{d} {t}.5", "{d} {t}.25Z", "{d}T{t}Z", "{d} {t},75 UTC", "{d} {t}.000001"
+]  # fmt: skip
+_OTHERS = ["{d} {t}+11:00", "{d}T{t}.125-05:00", "{d} {t}-0030", "{d}", "{d} 99:00:00", "never"]
+_SHAPES = st.sampled_from(_ONE_ZONE + _OTHERS)
 _CLOCKS = st.sampled_from(["00:00:00", "01:30:00", "02:30:00", "23:59:59"])
-_ISO = st.builds(
-    lambda shape, day, clock: shape.format(d=f"2026-04-0{day + 3}", t=clock),
-    _SHAPES,
-    _DAYS,
-    _CLOCKS,
-)
 _NUMBER = st.integers(START, START + 5) | st.floats(START, START + 5) | st.just(str(START + 2))
 _WHEN = st.none() | st.just(b"\x00") | st.just(2**62)
 _NAMES = st.sampled_from(["a", "#a", "b", "", "1", 1, 1.5, b"\xab", "ab", None])
+
+
+def _write_times(shapes: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.builds(
+        lambda shape, day, clock: shape.format(d=f"2026-04-0{day + 3}", t=clock),
+        shapes,
+        _DAYS,
+        _CLOCKS,
+    )
 
 
 @st.composite
 def _stores(draw: st.DrawFn) -> tuple[str, dict[str, Any], list[tuple[Any, ...]]]:
     is_iso = draw(st.booleans())
     one_shape = draw(_SHAPES)
-    times = _ISO if draw(st.booleans()) else st.builds(
-        lambda day, clock: one_shape.format(d=f"2026-04-0{day + 3}", t=clock), _DAYS, _CLOCKS
-    )  # fmt: skip
+    shapes = draw(st.sampled_from([_SHAPES, st.sampled_from(_ONE_ZONE), st.just(one_shape)]))
+    times = _write_times(shapes)
     rows = draw(st.lists(st.tuples((times if is_iso else _NUMBER) | _WHEN, _NAMES, _NAMES, _NAMES)))
     keys: dict[str, Any] = {"unit": "s"}
     if is_iso:
