@@ -129,6 +129,34 @@ def test_a_filter_gives_what_filtering_everything_gives(
     source.close()
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("2026-04-03 02:30:00+01:30", 0),
+        ("2026-04-03T02:30:00.5 +0130", 0),
+        ("2026-04-03 00:00:00.25-02", 2),
+        ("2026-04-03 01:30", 1),
+        ("2026-04-03 01:15Z", 0),
+        ("2026-04-03", 0),
+        ("2026-04-03 99:30:00", None),
+        ("never", None),
+    ],
+)
+def test_a_text_that_is_written_another_way_stands_where_it_belongs(
+    path: Path, text: str, place: int | None
+) -> None:
+    write(path, "CREATE TABLE t (at TEXT)")
+    texts = ["2026-04-03 01:15:30", "2026-04-03T01:45:00Z", "2026-04-03 03:00:00.5", text]
+    write(path, "INSERT INTO t VALUES (?)", rows=[(each,) for each in texts])
+    source = make(path, time="at", zone="UTC")
+    wanted = ["1", "2", "3"]
+    if place is not None:
+        wanted.insert(place, "4")
+
+    assert [event.id for event in source.events()] == wanted
+    assert [event.id for event in source.events(newest_first=True)] == wanted[::-1]
+
+
 # --- mappings and schemas -----------------------------------------------------------------------
 
 
