@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 
 from whence.index.schema import (
     ID,
+    INT_MAX,
     LINK,
     PARENT,
     PARENT_AND_ROOT,
@@ -186,10 +187,11 @@ def find_ids(db: sqlite3.Connection, event_id: str) -> list[int]:
     """All events of that id: more than one only if somebody gave it twice."""
     split = split_id(event_id)
     found: list[int] = []
-    if split is not None and split[0] < 2**63 // 1_000_000:
-        ours = "SELECT seq FROM entries WHERE time >= ? AND time < ? AND rest = ?"
+    if split is not None and split[0] <= INT_MAX // 1_000_000:
+        ours = "SELECT seq FROM entries WHERE time >= ? AND time <= ? AND rest = ?"
         start = split[0] * 1_000_000
-        found = [seq for (seq,) in db.execute(ours, (start, start + 1_000_000, split[1]))]
+        last = min(start + 999_999, INT_MAX)
+        found = [seq for (seq,) in db.execute(ours, (start, last, split[1]))]
     found += [seq for (seq,) in db.execute("SELECT seq FROM odd_ids WHERE id = ?", (event_id,))]
     return sorted(found)
 

@@ -1,6 +1,7 @@
 """Look-ups read by an index: SQLite's own account of its plans shows it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -129,6 +130,46 @@ def test_suffixes_find_ids_of_both_forms_the_latest_first(index: Index) -> None:
     assert ids(index.by_suffix(event_id(7)[-20:])) == [event_id(7)]
     assert ids(index.by_suffix("d-0015")) == [event_id(15)]
     assert index.by_suffix("zzz") == []
+
+
+ODD_IDS = ["A\0B1", "A\0B2", "a\U0010ffff", "a\U0010ffff\U0010ffffz", "a", "é\0", "b%_"]
+
+
+@pytest.mark.parametrize("whole", ODD_IDS)
+def test_prefixes_and_suffixes_of_odd_ids_find_all_that_have_them(
+    tmp_path: Path, whole: str
+) -> None:
+    append(tmp_path, [make_line(n, id=name) for n, name in enumerate(ODD_IDS)])
+    with open_index(tmp_path) as index:
+        for size in range(1, len(whole) + 1):
+            start, end = whole[:size], whole[-size:]
+            assert ids(index.by_prefix(start)) == [x for x in ODD_IDS if x.startswith(start)]
+            assert ids(index.by_suffix(end)) == [x for x in ODD_IDS[::-1] if x.endswith(end)]
+        found = index.by_id(whole)
+        assert found is not None
+        assert found.id == whole
+
+
+def test_ids_of_the_last_millisecond_are_found(tmp_path: Path) -> None:
+    last = [make_line(n, time=2**63 - 1 - n) for n in range(2)]
+    append(tmp_path, [*last, make_line(2, time=2**63, id="far")])
+    names = [make_id(2**63 - 1, n) for n in range(2)]
+    with open_index(tmp_path) as index:
+        assert [index.by_id(name) is not None for name in names] == [True, True]
+        assert sorted(ids(index.by_prefix(names[0][:13]))) == names
+        assert ids(index.by_prefix(names[0])) == names[:1]
+        assert ids(index.by_prefix("ffffffff-ffff")) == []
+
+
+def test_an_odd_prefix_reads_by_an_index(index: Index) -> None:
+    db = index._connection()
+    statements: list[str] = []
+    db.set_trace_callback(statements.append)
+    index.by_prefix("imported-00")
+    db.set_trace_callback(None)
+
+    (odd,) = (statement for statement in statements if "odd_ids" in statement)
+    assert db.execute(f"EXPLAIN QUERY PLAN {odd}").fetchone()[3].endswith("(id>? AND id<?)")
 
 
 def test_pages_go_on_where_the_last_one_ended(index: Index) -> None:
