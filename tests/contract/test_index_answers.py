@@ -21,6 +21,7 @@ from tests.unit.index.lines import BASE_NS, append, make_id, make_line
 from whence.event import Event
 from whence.index import Index, Row
 from whence.index import lookup as lookup_module
+from whence.index.schema import INT_MAX, INT_MIN
 from whence.journal.reader import Reader
 from whence.line import decode_line
 from whence.query import Query, matches
@@ -34,7 +35,11 @@ TIMES = st.one_of(
     st.integers(0, 3).map(lambda step: BASE_NS + step),
     st.integers(0, 400).map(lambda step: BASE_NS + step * SECOND),
     st.just(-SECOND),
+    # Beyond what 64 bits hold, and at their very ends.
+    st.sampled_from([9_300_000_000 * SECOND, 9_400_000_000 * SECOND, -9_300_000_000 * SECOND]),
+    st.sampled_from([INT_MAX, INT_MAX + 1, INT_MIN]),
 )
+BOUNDS = (10**30, INT_MAX, INT_MAX + 1, INT_MIN, -(10**30))
 
 
 @dataclass
@@ -248,8 +253,8 @@ def test_every_question_is_answered_as_by_filtering_everything(
             parent=data.draw(st.sampled_from([None, None, None, *ids, id_of(14, drafts)])),
             trace=data.draw(st.sampled_from([None, None, None, *ids, id_of(14, drafts)])),
             status=data.draw(st.sampled_from([None, None, "error"])),
-            since=data.draw(st.sampled_from([None, None, *times])),
-            until=data.draw(st.sampled_from([None, None, *times, 2**70])),
+            since=data.draw(st.sampled_from([None, None, *times, *BOUNDS])),
+            until=data.draw(st.sampled_from([None, None, *times, *BOUNDS])),
             own=data.draw(st.booleans()),
         )
         if query.trace is not None and has_circle(world):
@@ -286,7 +291,7 @@ def test_rows_say_what_the_lines_say_and_how_they_hang_together(drafts: list[Dra
             event = events[row.id]
             assert world.reader.read(row.segment, row.offset) == event
             assert (row.time, row.primitive, row.type) == (
-                event.time_ns,
+                min(max(event.time_ns, INT_MIN), INT_MAX),
                 event.primitive,
                 event.type,
             )

@@ -45,7 +45,7 @@ from whence.index.schema import (
     tick,
 )
 from whence.journal.reader import Reader
-from whence.query import Query
+from whence.query import Query, matches
 
 _HEX = frozenset("0123456789abcdef")
 _RARE = 100
@@ -110,7 +110,7 @@ class Lookup:
         wanted = self.filter(query)
         if wanted is None:
             return []
-        if wanted.time == "time" and self._is_rare(query):
+        if wanted.time == "time" and not is_far(query) and self._is_rare(query):
             return self._find_rare(columns, query, page)
         return self._find_page(columns, wanted, page)
 
@@ -170,12 +170,8 @@ class Lookup:
         )
         rows: list[Any] = []
         for minute in minutes:
-            part = msgspec.structs.replace(
-                query,
-                since=max(since, minute_start(minute)),
-                until=min(until, minute_start(minute + 1)),
-            )
-            wanted = self._make_filter(part)
+            start = max(since, minute_start(minute))
+            wanted = self._make_filter(between(query, start, min(until, minute_start(minute + 1))))
             if wanted is not None:
                 rows += self._find_page(columns, wanted, page._replace(size=size - len(rows)))
             if len(rows) == size:
@@ -214,19 +210,33 @@ class Lookup:
             if number is not None:
                 terms.append(f"{column if drive == column else '+' + column} = ?")
                 values.append(number)
-        for sign, bound in ((">=", query.since), ("<", query.until)):
+        last = None if query.until is None else query.until - 1
+        for sign, bound in ((">=", query.since), ("<=", last)):
             if bound is None:
                 continue
-            if bound > INT_MAX or bound < INT_MIN:
-                if (sign == ">=") == (bound > 0):
-                    return None
-                continue
+            bound = min(max(bound, INT_MIN), INT_MAX)
             terms.append(f"{'time' if drive == 'time' else '+time'} {sign} ?")
             values.append(bound)
             if time == TICK:
-                terms.append(f"{TICK} {sign[0]}= ?")
+                terms.append(f"{TICK} {sign} ?")
                 values.append(tick(bound))
+        if is_far(query):
+            terms.append("e.seq NOT IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(self._outside(query)))
         return Filter(time, " AND ".join(terms) or "1", tuple(values))
+
+    def _outside(self, query: Query) -> list[int]:
+        """Events outside the bounds of a query, of those at the ends of time: only lines know."""
+        rows = self._rows(
+            f"SELECT {ROW_COLUMNS} FROM entries e WHERE time IN (?, ?)", (INT_MIN, INT_MAX)
+        )
+        events = self._reader.read_many(((row.segment, row.offset) for row in rows), fill=False)
+        within = Query(since=query.since, until=query.until, own=True)
+        return [
+            row.seq
+            for row, event in zip(rows, events, strict=True)
+            if isinstance(event, Event) and not matches(within, event)
+        ]
 
     def _names_of(self, query: Query) -> tuple[int | None, int | None] | None:
         numbers: list[int | None] = []
@@ -296,7 +306,7 @@ class Lookup:
             found += [seq, *tree]
         return found
 
-    def _seqs(self, statement: str, *values: int | str) -> list[int]:
+    def _seqs(self, statement: str, *values: int | str | bytes) -> list[int]:
         return [seq for (seq,) in self._db.execute(statement, values)]
 
     def by_id(self, event_id: str) -> Row | None:
@@ -311,14 +321,14 @@ class Lookup:
         if span is not None:
             same = f"AND substr({ID.format(e='e')}, 1, {len(text)}) = ?" if len(text) > 13 else ""
             rows = self._rows(
-                f"SELECT {ROW_COLUMNS} FROM entries e WHERE time >= ? AND time < ?"
+                f"SELECT {ROW_COLUMNS} FROM entries e WHERE time >= ? AND time <= ?"
                 f" AND typeof(e.rest) = 'blob' {same} ORDER BY time, seq LIMIT ?",
                 (*span, *([text] if same else []), limit),
             )
+        # No byte of a text is as high as 255, so what begins like that ends before it.
         odd = self._seqs(
-            "SELECT seq FROM odd_ids WHERE id >= ? AND substr(id, 1, ?) = ? AND id < ?"
-            " ORDER BY id LIMIT ?",
-            text, len(text), text, _after_prefix(text), limit,
+            "SELECT seq FROM odd_ids WHERE id >= ? AND id < CAST(? AS TEXT) ORDER BY id LIMIT ?",
+            text, text.encode() + b"\xff", limit,
         )  # fmt: skip
         return sorted([*rows, *self.rows(odd)], key=_when)[:limit]
 
@@ -342,9 +352,12 @@ class Lookup:
             )
         else:
             rows = []
+        raw = text.encode()
+        # As bytes: of a text, SQLite sees no more than what comes before a NUL.
         odd = self._seqs(
-            "SELECT seq FROM odd_ids WHERE substr(id, ?) = ? ORDER BY seq DESC LIMIT ?",
-            -len(text), text, limit,
+            "SELECT seq FROM odd_ids WHERE substr(CAST(id AS BLOB), ?) = ?"
+            " ORDER BY seq DESC LIMIT ?",
+            -len(raw), raw, limit,
         )  # fmt: skip
         found = [*rows, *self.rows(odd)]
         return sorted(found, key=lambda row: row.seq, reverse=True)[:limit]
@@ -551,6 +564,21 @@ SELECT seq FROM path
 """
 
 
+def is_far(query: Query) -> bool:
+    """Whether a bound is where the index cannot tell times apart: it keeps 64 bits."""
+    bounds = (query.since, query.until)
+    return any(bound is not None and not INT_MIN < bound <= INT_MAX for bound in bounds)
+
+
+def between(query: Query, since: int, until: int) -> Query:
+    """The query within other bounds, where what lies at the ends of time is not told apart."""
+    return msgspec.structs.replace(
+        query,
+        since=since if since > INT_MIN else None,
+        until=until if until <= INT_MAX else None,
+    )
+
+
 def _broken(error: Exception) -> BrokenError:
     return BrokenError(f"index holds a row that it cannot hold: {error!r}")
 
@@ -560,7 +588,7 @@ def _when(row: Row) -> tuple[int, int]:
 
 
 def _prefix_span(text: str) -> tuple[int, int] | None:
-    """The times that ids of our form with this prefix can have; None if none can."""
+    """The first and last time that ids of our form with this prefix can have; None if none can."""
     for at, letter in enumerate(text):
         if (letter == "-") != (at in _UUID_DASHES) or (letter != "-" and letter not in _HEX):
             return None
@@ -569,9 +597,5 @@ def _prefix_span(text: str) -> tuple[int, int] | None:
         return None
     free = 4 * (12 - len(digits))
     low = int(digits or "0", 16) << free
-    high = low + (1 << free)
-    return min(low * 1_000_000, INT_MAX), min(high * 1_000_000, INT_MAX)
-
-
-def _after_prefix(text: str) -> str:
-    return text + chr(0x10FFFF)
+    first, end = low * 1_000_000, (low + (1 << free)) * 1_000_000
+    return (first, min(end - 1, INT_MAX)) if first <= INT_MAX else None

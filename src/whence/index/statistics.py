@@ -2,11 +2,9 @@
 
 from dataclasses import dataclass
 
-import msgspec
-
 from whence.errors import CorruptError
 from whence.index.database import BrokenError
-from whence.index.lookup import Lookup
+from whence.index.lookup import Lookup, between, is_far
 from whence.index.rollups import Summary, add_summary, minute_start, split_window, summarise
 from whence.index.sketch import Sketch
 from whence.query import Query
@@ -45,7 +43,7 @@ class Statistic:
 def statistics(lookup: Lookup, query: Query) -> list[Statistic]:
     """Count what matches, per primitive and type, in their order."""
     named = (query.target, query.agent, query.parent, query.trace)
-    whole = split_window(query.since, query.until)
+    whole = None if is_far(query) else split_window(query.since, query.until)
     if whole is None or any(name is not None for name in named):
         return _group(lookup, _from_entries(lookup, query))
     low, high = whole
@@ -59,8 +57,8 @@ def statistics(lookup: Lookup, query: Query) -> list[Statistic]:
     if query.until is not None:
         edges.append((minute_start(high), query.until))
     for since, until in edges:
-        part = msgspec.structs.replace(query, since=since, until=until)
-        for kind, (count, durations) in _from_entries(lookup, part).items():
+        part = _from_entries(lookup, between(query, since, until))
+        for kind, (count, durations) in part.items():
             add_summary(total, kind, count, durations)
     return _group(lookup, total)
 
