@@ -26,6 +26,7 @@ PATIENCE_S = 15.0
 """How long to wait for another process that does not move, before going on without it."""
 
 _PREFIX = ".index-"
+_IS_STRAY = re.compile(r"\.index-[0-9a-f]{8}\.sqlite(?:-wal|-shm)?", re.ASCII).fullmatch
 _IS_OURS = re.compile(r"\.index-[0-9a-f]{8}\.sqlite", re.ASCII).fullmatch
 _CACHE_KIB = 65_536
 _WAL_PAGES = 16_384
@@ -210,8 +211,10 @@ def _leave_to_owner(fd: int, folder: Path) -> None:
 def _remove_strays(folder: Path, path: Path) -> None:
     """Remove files that a killed process left, or whose link somebody deleted."""
     for stray in folder.glob(f"{_PREFIX}*"):
-        if not stray.name.startswith(path.name):
-            stray.unlink(missing_ok=True)
+        if _IS_STRAY(stray.name) and not stray.name.startswith(path.name):
+            # One that stays is no harm.
+            with suppress(OSError):
+                stray.unlink(missing_ok=True)
 
 
 def _connect(path: Path) -> sqlite3.Connection:

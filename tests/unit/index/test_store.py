@@ -99,6 +99,17 @@ def test_a_plain_file_in_its_place_is_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "index.sqlite").is_symlink()
 
 
+@pytest.mark.parametrize("name", [".index-foo", ".index-0123abcd.sqlite"])
+def test_what_cannot_be_removed_as_a_stray_is_left_alone(tmp_path: Path, name: str) -> None:
+    append(tmp_path, lines(0, 3))
+    (tmp_path / name).mkdir()
+    (tmp_path / ".index-89abcdef.sqlite-wal").touch()
+    with open_index(tmp_path) as index:
+        assert len(ids_in(index)) == 3
+    assert (tmp_path / name).is_dir()
+    assert not (tmp_path / ".index-89abcdef.sqlite-wal").exists()
+
+
 @pytest.mark.parametrize("name", ["notes.txt", ".index-0123abcd.sqlite"])
 def test_what_a_link_of_somebody_else_leads_to_is_left_alone(tmp_path: Path, name: str) -> None:
     """Only a file of our own making beside the link is an index: no other is opened or removed."""
