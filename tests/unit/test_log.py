@@ -302,14 +302,15 @@ def test_phrases_that_name_events_are_looked_up(log: Log) -> None:
     assert log.moment("last create_task", target="#task-sub1") == created
     assert log.moment("last wake", target="task-sub1") == third
     assert log.moment("@12.5") == 12_500_000_000
+    assert log.moment("2026-11-20 14:00 Asia/Tokyo") == log.moment("2026-11-20 05:00 UTC")
 
 
 @pytest.mark.parametrize(
     ("phrase", "agent", "problem"),
     [
-        ("last sleep", None, "time 'last sleep': no sleep recorded"),
-        ("last wake", "haiku-1", "recorded, want 1 by haiku-1"),
-        ("wake -2", None, "1 wake recorded, want 2"),
+        ("last sleep", None, "time 'last sleep': no sleep is recorded"),
+        ("last wake", "haiku-1", "no wake is recorded by haiku-1"),
+        ("wake -2", None, "it counts back 2 wake events, and only 1 is recorded"),
         ("when task-9 created", None, "no create_task or created is recorded for task-9"),
     ],
 )

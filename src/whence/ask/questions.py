@@ -96,7 +96,7 @@ def find_moment(
     """Read a time phrase, with a `look` into the stores where it needs one; see `Log.moment`."""
     from whence.ask.times import LastType, Moment, finish_phrase, parse_phrase
 
-    asked = parse_phrase(phrase, now, zone)
+    asked = parse_phrase(phrase, now, zone, _find_zone)
     if isinstance(asked, Moment):
         return asked.ns
     stores = look()
@@ -113,6 +113,13 @@ def find_moment(
     except NotFoundError as error:
         by = f" by {agent}" if agent is not None and isinstance(asked, LastType) else ""
         raise NotFoundError(f"time {phrase!r}: {error}{by}") from error
+
+
+def _find_zone(name: str) -> tzinfo | None:
+    # Most phrases name no zone.
+    from whence.ask.zones import find_zone
+
+    return find_zone(name)
 
 
 def _find_named(stores: Stores, kind: Literal["target", "agent"], name: str) -> Subject:

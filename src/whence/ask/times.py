@@ -4,7 +4,7 @@ The grammar is that of systemd.time(7), "Parsing timestamps", with RFC 3339 and 
 phrases of our own that name recorded events:
 
     now  today  yesterday  tomorrow         days begin at local midnight
-    yesterday 14:00   today 9:30 UTC        a day, a time, a zone
+    yesterday 14:00   today 9:30 Asia/Tokyo a day, a time, a zone
     2026-11-20  2026-11-20 14:00:05.123     a date, perhaps with its weekday: Fri 2026-11-20
     2026-11-20T14:00:05.123456789+11:00     20261120T140005Z
     14:00  9:30:15 Z                        today
@@ -23,7 +23,8 @@ only refusals of that sort.
 `WhenTarget`. The edge fetches the times of those events and `finish_phrase` picks.
 
 **Zones.** A time belongs to the zone written behind it: `UTC`, `GMT`, `Z`, an offset, the local
-zone's own name or the abbreviation that the local zone uses then (`CET`). Without one it is local.
+zone's own name, the abbreviation that the local zone uses then (`CET`), or a zone that the caller
+knows by its name with a slash, as those of the zone database (`Asia/Tokyo`). Without one it is local.
 A local time that the clocks skip is moved on by as much as they skip: 02:30 becomes 03:30. A local
 time that comes twice means the first; name the abbreviation or offset for the second. Days are
 days of the calendar, but in spans a day is 24 hours, a month 30.44 days and a year 365.25, as in
@@ -34,7 +35,7 @@ hold them.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from typing import Literal
 
@@ -147,8 +148,14 @@ class WhenTarget(msgspec.Struct, frozen=True, kw_only=True):
     types: tuple[str, ...]
 
 
-def parse_phrase(text: str, now_ns: int, tz: tzinfo) -> Moment | LastType | WhenTarget:
-    """Understand a time phrase at `now_ns`, where clocks show `tz`.
+FindZone = Callable[[str], tzinfo | None]
+"""Finds a zone by its name; None if it knows none of that name."""
+
+
+def parse_phrase(
+    text: str, now_ns: int, tz: tzinfo, find_zone: FindZone = lambda _: None
+) -> Moment | LastType | WhenTarget:
+    """Understand a time phrase at `now_ns`, where clocks show `tz`; other zones come from `find_zone`.
 
     Raises:
         PhraseError: it is not understood, ambiguous or out of range; the message says why and
@@ -165,7 +172,7 @@ def parse_phrase(text: str, now_ns: int, tz: tzinfo) -> Moment | LastType | When
     try:
         ns = _parse_span(phrase, now_ns)
         if ns is None:
-            ns = _parse_calendar(phrase.lower(), now_ns, tz)
+            ns = _parse_calendar(phrase, now_ns, tz, find_zone)
     except _RefusedError as refused:
         raise _refusal(text, str(refused)) from None
     except (OverflowError, ValueError) as error:
@@ -191,7 +198,10 @@ def finish_phrase(asked: LastType | WhenTarget, times_ns: Iterable[int]) -> Mome
         kind = " or ".join(asked.types)
         if isinstance(asked, WhenTarget):
             raise NotFoundError(f"no {kind} is recorded for {asked.target}")
-        raise NotFoundError(f"{len(newest_first) or 'no'} {kind} recorded, want {back}")
+        if not newest_first:
+            raise NotFoundError(f"no {kind} is recorded")
+        few = "1 is" if len(newest_first) == 1 else f"{len(newest_first)} are"
+        raise NotFoundError(f"it counts back {back} {kind} events, and only {few} recorded")
     return Moment(newest_first[back - 1])
 
 
@@ -307,21 +317,39 @@ def _scaled(whole: str, decimals: str | None, unit: int) -> int:
     return int(whole + decimals) * unit // parts
 
 
-def _parse_calendar(phrase: str, now_ns: int, tz: tzinfo) -> int | None:
-    """Read a lower-case date, day word or time; None if it is none of these."""
-    if phrase == "now":
+def _parse_calendar(phrase: str, now_ns: int, tz: tzinfo, find_zone: FindZone) -> int | None:
+    """Read a date, day word or time; None if it is none of these."""
+    lower = phrase.lower()
+    if lower == "now":
         return now_ns
-    match = next((match for form in _CALENDAR if (match := form.fullmatch(phrase))), None)
+    match = next((match for form in _CALENDAR if (match := form.fullmatch(lower))), None)
     if match is None:
         return None
     parts = match.groupdict()
     zone = _zone_of(parts["offset"]) if parts["offset"] else tz
-    day = _day_of(parts, now_ns, zone)
-    clock = time(int(parts["hour"] or 0), int(parts["minute"] or 0), int(parts["second"] or 0))
-    local = _local(datetime.combine(day, clock, zone), parts["zone"])
+    local = _time_in(zone, parts, now_ns)
+    name = parts["zone"]
+    if name is not None:
+        here = _in_local_zone(local, name)
+        local = here or _time_in(_found(find_zone, phrase[-len(name) :]), parts, now_ns)
     since_epoch = local.astimezone(UTC) - _EPOCH
     seconds = since_epoch.days * 86_400 + since_epoch.seconds
     return seconds * _NS_PER_S + int((parts["fraction"] or "").ljust(9, "0"))
+
+
+def _time_in(zone: tzinfo, parts: dict[str, str | None], now_ns: int) -> datetime:
+    clock = time(int(parts["hour"] or 0), int(parts["minute"] or 0), int(parts["second"] or 0))
+    return datetime.combine(_day_of(parts, now_ns, zone), clock, zone)
+
+
+def _found(find_zone: FindZone, name: str) -> tzinfo:
+    # An abbreviation of another place is not asked for: many stand for several zones.
+    zone = find_zone(name) if "/" in name else None
+    if zone is None:
+        raise _RefusedError(
+            f"has the zone {name}, which is not UTC, an offset, the local zone or one like Asia/Tokyo"
+        )
+    return zone
 
 
 def _day_of(parts: dict[str, str | None], now_ns: int, zone: tzinfo) -> date:
@@ -347,15 +375,15 @@ def _zone_of(offset: str) -> tzinfo:
     return timezone(-span if offset[0] == "-" else span)
 
 
-def _local(local: datetime, zone: str | None) -> datetime:
-    """Check a local time against the zone that was named; the name can choose the second of two."""
-    if zone is None or zone == zone_name(local.tzinfo or UTC).lower():
+def _in_local_zone(local: datetime, zone: str) -> datetime | None:
+    """The local time, if `zone` names the local zone; an abbreviation can choose the second of two."""
+    if zone == zone_name(local.tzinfo or UTC).lower():
         return local
     for fold in (0, 1):
         candidate = local.replace(fold=fold)
         if (candidate.tzname() or "").lower() == zone:
             return candidate
-    raise _RefusedError(f"has the zone {zone}, which is not UTC, an offset or the local zone")
+    return None
 
 
 def _format_unique(ns: int, tz: tzinfo, precision: Precision) -> str:

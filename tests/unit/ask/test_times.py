@@ -18,6 +18,7 @@ from whence.ask.times import (
     parse_phrase,
     zone_name,
 )
+from whence.ask.zones import find_zone
 from whence.errors import NotFoundError, PhraseError
 
 S = 1_000_000_000
@@ -138,8 +139,8 @@ REFUSED = {
     "-3h \x1b[31m": "goes on with '\\x1b[31m'",
     "Thu 2026-11-20": "is a Friday",
     "Foo 2026-11-20": "is a Friday",
-    "2026-11-20 14:00 PST": "zone pst",
-    "2026-07-20 14:00 CET": "zone cet",
+    "2026-11-20 14:00 PST": "zone PST",
+    "2026-07-20 14:00 CET": "zone CET",
     "14:00 +01:75": "offset",
     "14:00 +25:00": "does not exist",
     "2026-02-29": "does not exist",
@@ -389,10 +390,41 @@ def test_the_answer_is_the_newest_that_was_asked_for(times: list[int], data: st.
     assert finish_phrase(WhenTarget(target="t", types=("wake",)), times) == Moment(max(times))
 
 
+@pytest.mark.parametrize(
+    ("phrase", "expected"),
+    [
+        ("2026-11-20 14:00 Asia/Tokyo", "2026-11-20T14:00:00+09:00"),
+        ("2026-11-20T14:00 asia/tokyo", "2026-11-20T14:00:00+09:00"),
+        ("9:30 Asia/Tokyo", "2026-11-21T09:30:00+09:00"),
+        ("today America/Los_Angeles", "2026-11-20T00:00:00-08:00"),
+        ("2026-11-20 14:00 Europe/Berlin", "2026-11-20T14:00:00+01:00"),
+        ("2026-07-01 CEST", "2026-07-01T00:00:00+02:00"),
+    ],
+)
+def test_a_zone_of_the_database_may_stand_behind_a_time(phrase: str, expected: str) -> None:
+    """Day words mean the day there, as in systemd."""
+    assert parse_phrase(phrase, NOW, BERLIN, find_zone) == Moment(ns(expected))
+
+
+@pytest.mark.parametrize("name", ["Asia", "Mars/Olympus", "../etc/passwd", "/etc/localtime", ""])
+def test_what_is_no_zone_is_not_found(name: str) -> None:
+    assert find_zone(name) is None
+
+
+def test_a_zone_that_nobody_knows_is_refused() -> None:
+    for known in ((), (find_zone,)):
+        with pytest.raises(PhraseError, match="has the zone Mars/Olympus, which is not UTC"):
+            parse_phrase("14:00 Mars/Olympus", NOW, BERLIN, *known)
+    with pytest.raises(PhraseError, match="has the zone CET"):
+        parse_phrase("2026-07-20 14:00 CET", NOW, BERLIN, find_zone)
+    with pytest.raises(PhraseError, match="has the zone Asia/Tokyo"):
+        parse_phrase("14:00 Asia/Tokyo", NOW, BERLIN)
+
+
 def test_what_was_never_recorded_is_not_found() -> None:
-    with pytest.raises(NotFoundError, match="no wake recorded, want 1"):
+    with pytest.raises(NotFoundError, match="^no wake is recorded$"):
         finish_phrase(LastType(types=("wake",)), [])
-    with pytest.raises(NotFoundError, match="1 wake recorded, want 2"):
+    with pytest.raises(NotFoundError, match="counts back 2 wake events, and only 1 is recorded"):
         finish_phrase(LastType(types=("wake",), back=2), [NOW])
     with pytest.raises(NotFoundError, match="no block_task or blocked is recorded for task-sub1"):
         finish_phrase(WhenTarget(target="task-sub1", types=("block_task", "blocked")), [])
@@ -461,5 +493,5 @@ def test_zones_are_named_by_what_is_known_of_them() -> None:
 
 
 def test_a_nameless_zone_has_no_name_to_be_called_by() -> None:
-    with pytest.raises(PhraseError, match="zone cet"):
+    with pytest.raises(PhraseError, match="zone CET"):
         parse_phrase("14:00 CET", NOW, NamelessZone())
