@@ -210,6 +210,21 @@ def test_a_journal_can_be_followed_before_it_exists(tmp_path: Path) -> None:
         assert _read_line(process).endswith("| ops       | task-1 created by a\n")
 
 
+@pytest.mark.parametrize("reference", ["#room", "ana"])
+def test_a_name_can_be_followed_before_it_exists(tmp_path: Path, reference: str) -> None:
+    folder = tmp_path / ".whence"
+    with whence.open(folder) as log:
+        log.emit("ops", "create_task", agent="a", target="task-1")
+        with _following(reference, "--until", "1h left", folder=folder) as process:
+            assert process.stderr is not None
+            assert "(" in process.stderr.readline()
+            assert "waiting for it" in process.stderr.readline()
+            log.emit("bridge", "send", agent="bob", target="lobby", data={"content": "no"})
+            log.emit("bridge", "send", agent="ana", target="room", data={"content": "yes"})
+
+            assert "ana posted to #room" in _read_line(process)
+
+
 class _Terminal:
     """A terminal of our own with a command running in it."""
 

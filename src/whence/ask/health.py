@@ -19,7 +19,13 @@ from whence.errors import CorruptError, StoreError
 from whence.event import Event
 from whence.index import Index, Problem
 from whence.journal.blobs import read_blob
-from whence.journal.folder import FORMAT, check_file_system, journal_folder
+from whence.journal.folder import (
+    FORMAT,
+    SEGMENT_SUFFIX,
+    check_file_system,
+    journal_folder,
+    segment_names,
+)
 from whence.journal.reader import Reader, Segment
 from whence.settings import FILE_NAME, Settings, find_folder
 
@@ -81,7 +87,10 @@ class IndexHealth(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of one log. `complaints` says in words what is not as it should be."""
+    """The state of one log. `complaints` says in words what is not as it should be.
+
+    `unknown` are the files among the segments that are none, and so were not read.
+    """
 
     folder: str
     exists: bool
@@ -96,6 +105,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     index: IndexHealth | None
     blobs: BlobHealth
     too_open: tuple[str, ...]
+    unknown: tuple[str, ...]
     redaction: bool
     settings_file: str | None
     complaints: tuple[str, ...]
@@ -173,6 +183,7 @@ def examine(
         index=_index_health(index, behind) if index is not None else None,
         blobs=_blobs(folder, found.blobs),
         too_open=tuple(_too_open(folder, shared=settings.journal.group is not None)),
+        unknown=tuple(unknown_files(folder)),
         redaction=settings.redaction.enabled,
         settings_file=_settings_file(folder),
         complaints=(),
@@ -202,6 +213,11 @@ def _complaints(health: Health) -> Iterator[str]:
         ),
         (len(blobs.orphans), "file in blobs/ has no event", "files in blobs/ have no event"),
         (len(health.too_open), "file is open to others", "files are open to others"),
+        (
+            len(health.unknown),
+            "file in journal/ is no segment and was not read",
+            "files in journal/ are no segments and were not read",
+        ),
     ):
         if number:
             yield format_count(number, one, many)
@@ -349,6 +365,16 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def unknown_files(folder: Path) -> Iterator[str]:
+    """What lies among the segments of a log and is none."""
+    try:
+        names = os.listdir(journal_folder(folder))
+    except OSError:
+        return
+    known = {f"{name}{SEGMENT_SUFFIX}" for name in segment_names(names)}
+    yield from sorted(name for name in names if name not in known)
 
 
 def _too_open(folder: Path, *, shared: bool) -> Iterator[str]:

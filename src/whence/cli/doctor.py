@@ -81,6 +81,7 @@ def _draw(health: "Health", screen: Screen) -> Iterator[str]:
     yield from _draw_list("Payloads that do not match their names", health.blobs.broken, screen)
     yield from _draw_list("Payloads that cannot be read", health.blobs.unreadable, screen)
     yield from _draw_list("Files that others can read", health.too_open, screen)
+    yield from _draw_list("Files in journal/ that are no segments", health.unknown, screen)
     yield ""
     yield from _draw_verdict(health, screen)
 

@@ -1,5 +1,6 @@
 """The end of the journal, and what is written while we look."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import chain, islice
@@ -10,15 +11,20 @@ import msgspec
 
 from whence.ask.phrases import phrase
 from whence.ask.reading import check_newest_formats, fill, say_problem
+from whence.ask.references import LAST
+from whence.cli.failures import describe
 from whence.cli.formats import format_event
 from whence.cli.options import Filters, Where
 from whence.cli.rows import Layout
+from whence.cli.screen import Screen
 from whence.cli.sourced import note_unasked
+from whence.errors import NotFoundError
 from whence.event import Event
 from whence.journal.reader import Reader
-from whence.query import Query, matches
+from whence.query import Query, clean_target, matches
 
 if TYPE_CHECKING:
+    from whence.index import Problem
     from whence.log import Log
 
 _NUMBER = 10
@@ -43,7 +49,7 @@ def show_live(
             screen.note(f"nothing is recorded yet in {where.say_place(log.folder)}; waiting")
         note_unasked(log, screen, "followed" if follow else "shown by tail")
         query = filters.query(log, screen)
-        wanted = _queries_for(log, ref, query)
+        wanted = _queries_for(log, ref, query, screen if follow else None)
         layout = Layout(screen)
 
         def lines(event: Event) -> Iterator[str]:
@@ -53,7 +59,7 @@ def show_live(
                 yield format_event(event)
 
         # Following begins before the newest are read, so that nothing falls between the two.
-        live = log.follow(query) if follow else iter(())
+        live = _follow(log, query) if follow else iter(())
         waiting = [news for news in islice(live, 1) if news is not None]
         shown: set[tuple[str, int]] = set()
         if log.exists():
@@ -74,21 +80,48 @@ def show_live(
             told = len(log.warnings)
 
 
-def _queries_for(log: "Log", ref: str | None, query: Query) -> list[Query]:
-    """What must match, one of these, for an event to be shown."""
+def _follow(log: "Log", query: Query) -> "Iterator[Event | Problem | None]":
+    """Give what is recorded, and perhaps more than `query` lets through, until its window is over."""
+    until = query.until
+    if until is None:
+        yield from log.follow(query)
+        return
+    # All is listened to: on what is left out, too, the end of the window is noticed.
+    for news in log.follow(Query(own=True)):
+        is_silent = news is None or (isinstance(news, Event) and news.time_ns >= until)
+        if is_silent and time.time_ns() >= until:
+            return
+        yield news
+
+
+def _queries_for(log: "Log", ref: str | None, query: Query, waits_on: Screen | None) -> list[Query]:
+    """What must match, one of these, for an event to be shown.
+
+    With a screen to say so, a reference that means nothing yet is waited for: as a target or an agent.
+    """
     if ref is None:
         return [query]
-    subject = log.resolve(ref)
-    fields = {
-        "agent": ["agent"], "target": ["target"], "both": ["agent", "target"], "trace": ["trace"],
-        "event": [],
-    }[subject.kind]  # fmt: skip
-    if not fields:
-        raise click.UsageError("an event has happened; follow its target or agent instead")
+    try:
+        subject = log.resolve(ref)
+    except NotFoundError as error:
+        name = ref.strip()
+        if waits_on is None or name in ("", LAST):
+            raise
+        # Where nothing is recorded that was said already, and what this says is no surprise.
+        if log.exists():
+            first, *candidates = describe(error)
+            for line in (f"{first} yet; waiting for it", *candidates):
+                waits_on.note(line)
+        fields = {"target": clean_target(name), "agent": name}
+    else:
+        if subject.kind == "event":
+            raise click.UsageError("an event has happened; follow its target or agent instead")
+        kinds = ("agent", "target") if subject.kind == "both" else (subject.kind,)
+        fields = dict.fromkeys(kinds, subject.name)
     return [
-        msgspec.structs.replace(query, **{field: subject.name})
-        for field in fields
-        if getattr(query, field) in (None, subject.name)
+        msgspec.structs.replace(query, **{field: name})
+        for field, name in fields.items()
+        if getattr(query, field) in (None, name)
     ]
 
 

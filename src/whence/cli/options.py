@@ -46,6 +46,7 @@ def number_of(*names: str, help: str) -> Decorator:  # noqa: A002 click's word
 _WARNINGS_MAX = 10
 _NAMES_CELLS_MAX = 24
 _BEFORE_PURPOSE = "  "
+_STRANGERS_MAX = 3
 """What parts a command of an example from what it is for."""
 
 WAYS_TO_RECORD = (
@@ -161,7 +162,11 @@ class Where(msgspec.Struct, frozen=True, kw_only=True):
     def _missing(self, folder: Path) -> str:
         place = self.say_place(folder)
         if os.path.isdir(folder):
-            return f"nothing is recorded yet in {place}"
+            from whence.ask.health import unknown_files
+
+            strangers = ", ".join(islice(unknown_files(folder), _STRANGERS_MAX))
+            remark = f": in its journal/ are files that are no segments: {strangers}"
+            return f"nothing is recorded yet in {place}{remark if strangers else ''}"
         return f"there is no journal: {place} does not exist"
 
     def remark(self, log: "Log", *, more: int = 0, is_exact: bool = True) -> None:

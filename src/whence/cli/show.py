@@ -134,11 +134,9 @@ def _show_newest(where: Where, output: str, reverse: bool) -> None:
 
 
 def _is_empty(where: Where) -> bool:
-    """Whether there is nothing to show; raises if the place was named and is no log."""
+    """Whether nothing was ever recorded; raises if the place was named and is no log."""
     if where.naming() is None and not where.has_answers():
         return True
     with where.look() as log:
-        if log.sources or next(log.events(limit=1), None) is not None:
-            return False
-        where.remark(log)
-        return True
+        newest = next(log.events(limit=1), None)
+        return newest is None and not log.sources and not log.warnings

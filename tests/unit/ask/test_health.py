@@ -166,3 +166,15 @@ def test_who_waits_hears_how_far_the_reading_is(folder: Path) -> None:
 
     size = (folder / "journal" / f"{SEGMENT}.jsonl").stat().st_size
     assert heard[-1] == (size, size)
+
+
+def test_what_lies_among_the_segments_and_is_none_is_named(folder: Path) -> None:
+    assert examine(folder).unknown == ()
+    for name in ("notes.txt", "2026-09-21.0000.jsonl.bak", "2026-9-21.0000.jsonl"):
+        (folder / "journal" / name).write_text("x")
+
+    health = examine(folder)
+
+    assert health.unknown == ("2026-09-21.0000.jsonl.bak", "2026-9-21.0000.jsonl", "notes.txt")
+    assert "3 files in journal/ are no segments and were not read" in health.complaints
+    assert not health.is_broken

@@ -397,6 +397,19 @@ def test_a_place_that_was_named_and_holds_no_journal_is_an_error(
     assert "nothing is recorded yet in empty (named by -C)\n" in empty.err
 
 
+def test_files_that_are_no_segments_are_named_where_nothing_else_is(ask: Ask, here: Path) -> None:
+    (here / ".whence" / "journal").mkdir(parents=True)
+    (here / ".whence" / "journal" / "notes.txt").write_text("dear")
+
+    answer = ask("doctor")
+
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err.startswith(
+        "whence: nothing is recorded yet in .whence: in its journal/ are files that are no segments:"
+        " notes.txt\n"
+    )
+
+
 @pytest.mark.parametrize("line", [[], ["-n", "1"]])
 def test_the_log_of_a_folder_above_is_hinted_at(
     ask: Ask, here: Path, monkeypatch: pytest.MonkeyPatch, line: list[str]

@@ -44,6 +44,23 @@ def test_tail_takes_filters(ask_story: Ask) -> None:
     assert len(out.splitlines()) == 2
 
 
+def test_what_is_followed_ends_with_its_window(ask_story: Ask) -> None:
+    answer = ask_story("tail", "-f", "--until", "now", "-n", "2")
+
+    assert answer.code == 0
+    assert len(answer.out.splitlines()) == 2
+
+
+def test_a_name_that_is_not_there_yet_is_waited_for(ask_story: Ask, ask: Ask) -> None:
+    answer = ask_story("tail", "-f", "task-sub4", "--until", "now")
+
+    assert (answer.code, answer.out) == (0, "")
+    assert "nothing is called 'task-sub4' yet; waiting for it\n  task-sub" in answer.err
+    assert ask_story("tail", "task-sub4").code == 3
+    assert ask_story("tail", "-f", " ", "--until", "now").code == 3
+    assert ask("tail", "-f", "task-1", "--until", "now", "-C", "nowhere").code == 0
+
+
 def test_find_shows_the_newest_first(ask_story: Ask) -> None:
     answer = ask_story("find", "API key")
 
