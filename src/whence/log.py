@@ -11,7 +11,6 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import tzinfo
-from functools import cached_property
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -20,6 +19,8 @@ from whence import settings
 from whence.errors import NotFoundError, StoreError
 from whence.event import Event, Status
 from whence.journal.folder import journal_folder
+from whence.journal.forks import loading, watch_forks
+from whence.journal.reader import Reader
 from whence.query import Query, clean_query, matches
 
 if TYPE_CHECKING:
@@ -30,12 +31,14 @@ if TYPE_CHECKING:
     from whence.ask.stores import Stores
     from whence.ask.timeline import Timeline
     from whence.index import Index, Problem, Statistic
-    from whence.journal.reader import Reader
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
     from whence.sources.source import Source
 
 Progress = Callable[[int, int], None]
+
+_inherited: list[object] = []
+_RECORDING = ("emit", "emit_async", "span", "cause", "current_cause")
 
 
 class Emit(Protocol):
@@ -116,6 +119,10 @@ class Log:
         read_only: bool = False,
         sources: Sequence[str] = (),
     ) -> None:
+        if not read_only:
+            # Not at the first event: a handler that interrupts an import could not record.
+            with loading:
+                from whence.recorder import making  # noqa: F401
         self.folder = folder
         self.read_only = read_only
         self.settings = settings.load(folder)
@@ -128,33 +135,40 @@ class Log:
         self._recorder: Recorder | None = None
         self._index: Index | None = None
         self._has_said_problems = False
+        self._reader = Reader(folder)
+        self._asked: Sources | None = None
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: whoever recorded or asked in the parent does not exist here."""
+        self._lock = threading.RLock()
+        if self._asked is not None:
+            # Databases that are open here belong to the parent: kept, so that they are never closed.
+            _inherited.append(self._asked)
+            self._asked = None
 
     # -- recording: the recorder's own methods, so that a call costs no hop more -----------------
 
-    @cached_property
-    def emit(self) -> Emit:
-        """Record one event and return its id. See `Recorder.emit`."""
-        return self._make_recorder().emit
+    emit: Emit
+    """Record one event and return its id. See `Recorder.emit`."""
+    emit_async: EmitAsync
+    """Record one event durably from an event loop. See `Recorder.emit_async`."""
+    span: MakeSpan
+    """Record a step with its duration. See `Recorder.span`."""
+    cause: Callable[[str], AbstractContextManager[None]]
+    """Name the cause of what is recorded inside a block. See `Recorder.cause`."""
+    current_cause: Callable[[], str | None]
+    """The cause that an event recorded here and now would name. See `Recorder.current_cause`."""
 
-    @cached_property
-    def emit_async(self) -> EmitAsync:
-        """Record one event durably from an event loop. See `Recorder.emit_async`."""
-        return self._make_recorder().emit_async
-
-    @cached_property
-    def span(self) -> MakeSpan:
-        """Record a step with its duration. See `Recorder.span`."""
-        return self._make_recorder().span
-
-    @cached_property
-    def cause(self) -> Callable[[str], AbstractContextManager[None]]:
-        """Name the cause of what is recorded inside a block. See `Recorder.cause`."""
-        return self._make_recorder().cause
-
-    @cached_property
-    def current_cause(self) -> Callable[[], str | None]:
-        """The cause that an event recorded here and now would name."""
-        return self._make_recorder().current_cause
+    def __getattr__(self, name: str) -> Any:
+        # Asked once for each: from then on they are attributes. A cached property would take a lock
+        # that all logs share, and that a forked child cannot renew.
+        if name not in _RECORDING:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        recorder = self._make_recorder()
+        for each in _RECORDING:
+            setattr(self, each, getattr(recorder, each))
+        return getattr(self, name)
 
     @property
     def lost(self) -> int:
@@ -191,18 +205,22 @@ class Log:
         """The sources that could not answer something so far."""
         return frozenset(self._sources.failed if self._sources is not None else ())
 
-    @cached_property
+    @property
     def _sources(self) -> "Sources | None":
+        """The sources asked together; None where there are none."""
         tables = self.settings.others.get("source", [])
         if not (tables or self._given_sources):
             return None
-        from whence.ask.asked import Sources
-        from whence.sources.registry import open_all, parse_source, parse_tables
+        with self._lock:
+            if self._asked is None:
+                from whence.ask.asked import Sources
+                from whence.sources.registry import open_all, parse_source, parse_tables
 
-        file = self.settings.file
-        declared = parse_tables(tables, file.parent) if tables and file is not None else []
-        given = [parse_source(text, Path.cwd()) for text in self._given_sources]
-        return Sources(open_all([*declared, *given]), self._warn)
+                file = self.settings.file
+                declared = parse_tables(tables, file.parent) if tables and file is not None else []
+                given = [parse_source(text, Path.cwd()) for text in self._given_sources]
+                self._asked = Sources(open_all([*declared, *given]), self._warn)
+            return self._asked
 
     def _stores(self) -> "Stores":
         """Where a question is asked: the index, caught up, and the sources."""
@@ -391,10 +409,9 @@ class Log:
             if self._index is not None:
                 self._index.close()
                 self._index = None
-            if "_reader" in self.__dict__:
-                self._reader.close()
-            if self.__dict__.get("_sources") is not None:
-                self.__dict__["_sources"].close()
+            self._reader.close()
+            if self._asked is not None:
+                self._asked.close()
 
     def __enter__(self) -> Self:
         return self
@@ -404,12 +421,6 @@ class Log:
 
     def __repr__(self) -> str:
         return f"Log({str(self.folder)!r})"
-
-    @cached_property
-    def _reader(self) -> "Reader":
-        from whence.journal.reader import Reader
-
-        return Reader(self.folder)
 
     def _need(self, wanted: str | None) -> "Index":
         """The index, caught up; NotFoundError where there is nothing that could hold `wanted`."""
@@ -517,6 +528,14 @@ def open(  # noqa: A001 the public face calls it `whence.open`
 
 _default_lock = threading.Lock()
 _default: Log | None = None
+
+
+def _renew_default_lock() -> None:
+    global _default_lock
+    _default_lock = threading.Lock()
+
+
+os.register_at_fork(after_in_child=_renew_default_lock)
 
 
 def default() -> Log:

@@ -44,6 +44,7 @@ from whence.index.statistics import Statistic, statistics
 
 if TYPE_CHECKING:
     import tempfile
+from whence.journal.forks import watch_forks
 from whence.journal.reader import Reader
 from whence.query import Query
 
@@ -95,6 +96,8 @@ class Index:
         self._reader = reader
         # The lock guards all below.
         self._lock = threading.RLock()
+        # A child that is forked while SQLite is at work here could never use it.
+        watch_forks(self, self._lock)
         self._private: tempfile.TemporaryDirectory[str] | None = None
         self._refusal = ""
         self._losses: Losses = {}
@@ -105,6 +108,11 @@ class Index:
     def open(cls, folder: Path, reader: Reader) -> "Index":
         """Open the index of the log in `folder`, an empty one if there is none yet."""
         return cls(folder, reader)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: whoever asked in the parent does not exist here."""
+        self._lock = threading.RLock()
+        watch_forks(self, self._lock)
 
     @property
     def is_private(self) -> bool:

@@ -22,6 +22,7 @@ from whence.event import OWN, Event
 from whence.journal import blobs
 from whence.journal.batch import decode_batch
 from whence.journal.folder import FORMAT, journal_folder, segment_names, segment_path
+from whence.journal.forks import watch_forks
 from whence.journal.seen import Seen
 from whence.line import decode_line, decode_lines, split_line
 
@@ -97,6 +98,12 @@ class Reader:
         self._lock = threading.RLock()
         self._is_reading = False
         self._files: OrderedDict[str, _Opened] = OrderedDict()
+        watch_forks(self)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: whoever read in the parent does not exist here."""
+        self._lock = threading.RLock()
+        self._is_reading = False
 
     def close(self) -> None:
         """Give the descriptors back; reading opens them again.
@@ -300,8 +307,11 @@ class Reader:
         for name, found in self._look():
             if start is not None and _order(name) > _order(start.segment):
                 break
-            place = start.offset if start is not None and name == start.segment else found.st_size
             try:
+                if start is not None and name == start.segment:
+                    place = start.offset
+                else:
+                    place = self._end_of_lines(name, found.st_size)
                 watched[name] = _Watched(place, self._head(name))
             except StoreError as error:
                 # Removed since it was listed: what comes under its name is new.
@@ -329,6 +339,11 @@ class Reader:
                 each.state = state
             yield None
             time.sleep(poll_s)
+
+    def _end_of_lines(self, name: str, size: int) -> int:
+        """Where the last whole line ends; what follows is still being written."""
+        offset, lines = next(self.chunks_back(name, size), (0, b""))
+        return offset + len(lines)
 
     def _watch_again(self, name: str, size: int, watched: "_Watched") -> None:
         """Begin anew where another file has the name: the folder was removed and made again.

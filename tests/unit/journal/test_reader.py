@@ -420,3 +420,18 @@ def test_closing_inside_a_read_leaves_it_what_it_needs(
     assert [event.n for event in found] == [0]
     reader.close()
     assert not reader._files
+
+
+@pytest.mark.parametrize("cut", [1, 20, -1])
+def test_following_begins_with_a_line_that_is_being_written(cut: int, tmp_path: Path) -> None:
+    """Its first half is seen before it is whole."""
+    line = _event(1) + b"\n"
+    _write(tmp_path, d20=_event(0) + b"\n" + line[:cut])
+    reader = Reader(tmp_path)
+    news = reader.follow(poll_s=0)
+    assert _news(news) == []
+
+    _write(tmp_path, d20=_event(0) + b"\n" + line)
+
+    assert [(e.problem, e.event.n) for e in _news(news) if e.event] == [("", 1)]
+    reader.close()
