@@ -80,7 +80,7 @@ def read_lines(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[Line]:
 
 
 def read_blocks(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[bytes]:
-    """Give whole lines from `offset` on, many at a time, up to the last of them or one longer than a block.
+    """Give whole lines from `offset` on, many at a time, up to the last of them or one that is too long.
 
     Raises:
         StoreError, CorruptError: as `read_lines`, once all lines before that were given.
@@ -89,7 +89,7 @@ def read_blocks(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[bytes]
     with _told(path):
         file.seek(offset)
         # Not `read`, which loses what stands before the damage of a packed file.
-        while len(rest) <= BLOCK and (data := cast("BufferedReader", file).read1(BLOCK)):
+        while not is_too_long(len(rest)) and (data := cast("BufferedReader", file).read1(BLOCK)):
             whole, end, begun = data.rpartition(b"\n")
             if end:
                 yield rest + whole + end

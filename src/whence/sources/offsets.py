@@ -193,7 +193,7 @@ class Offsets:
         while is_more:
             for block in read_blocks(file, self.path, self._end):
                 self._take_all(block)
-            # What is left is one line: too long for a block, or without an end.
+            # What is left is one line: too long, or without an end.
             line = next(read_lines(file, self.path, self._end), None)
             if line is not None:
                 self._take(line)

@@ -2,8 +2,8 @@
 
 A statement asks for no less than the question does, and often a little more: whoever runs it looks at each
 event again. It asks SQLite for the order of time only where the column's own order is that of time, which the
-statement itself makes sure of: if it is not so, it gives nothing, and the rows come by day or in any order, to
-be sorted by whoever asks.
+statement itself makes sure of: if it is not so, it gives nothing, and the rows come by second, by day or in any
+order, to be sorted by whoever asks.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -1,8 +1,8 @@
 """Any SQLite database by a mapping from columns to events.
 
 Time, agent, target and parent are asked of SQLite; the order of time too, where a column's own order is that
-of its times. Where it is not (text times of several shapes or of a zone with summer time), rows are sorted
-here, in a temporary file if they are many.
+of its times, or the second that its texts name. Where it is not (text times of several zones or of one with
+summer time), rows are sorted here, in a temporary file if they are many.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
