@@ -81,7 +81,7 @@ def resolve_name(index: Index, kind: Literal["target", "agent"], name: str) -> S
         return Subject(kind="agent", name=text)
     target = clean_target(text)
     if kind == "target" and index.has_target(target):
-        return Subject(kind="target", name=target, is_channel=_is_channel(index, target))
+        return Subject(kind="target", name=target, is_channel=is_channel(index, target))
     names = index.agents() if kind == "agent" else index.targets()
     near = find_near(target if kind == "target" else text, names)
     raise NotFoundError(f"no {kind} is called {shorten(text, 80)!r}", near)
@@ -95,11 +95,11 @@ def _by_name(index: Index, text: str) -> Subject | None:
         return None
     kind: Kind = "both" if is_target and is_agent else "target" if is_target else "agent"
     return Subject(
-        kind=kind, name=target, is_channel=is_target and _is_channel(index, target)
+        kind=kind, name=target, is_channel=is_target and is_channel(index, target)
     )  # fmt: skip
 
 
-def _is_channel(index: Index, target: str) -> bool:
+def is_channel(index: Index, target: str) -> bool:
     """A channel is a target on which the first thing that happened was said there."""
     first = next(index.find(Query(target=target), limit=1), None)
     return first is not None and first.primitive == "bridge"

@@ -1,5 +1,6 @@
 """The command line as a whole: its verbs, its help, and how it ends."""
 
+import codecs
 import importlib
 import os
 import sys
@@ -38,6 +39,8 @@ VERBS = {
     },
 }
 _SHORT_HELP = {name: text for group in VERBS.values() for name, text in group.items()}
+
+_ESCAPES = "whence.escapes"
 
 _EXAMPLES = """\
 whence task-abc123                 story of a task, agent, channel or event
@@ -112,9 +115,10 @@ app = App(
 def run(arguments: list[str], program: str) -> int:
     """Run a command line, and say what went wrong if something did. Returns the exit code."""
     # Whatever the terminal cannot show becomes an escape instead of an error.
+    codecs.register_error(_ESCAPES, _escape)
     for stream in (sys.stdout, sys.stderr):
         with suppress(AttributeError, ValueError):
-            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+            stream.reconfigure(errors=_ESCAPES)  # type: ignore[union-attr]
     try:
         code = _run(arguments, _program_name(program))
         flush()
@@ -142,9 +146,9 @@ def leave_unwritten(error: OSError) -> int:
 def _run(arguments: list[str], program: str) -> int:
     variable = f"_{program.upper()}_COMPLETE"
     if variable in os.environ:
-        from click.shell_completion import shell_complete
+        from whence.cli.completion import answer
 
-        return shell_complete(app, {}, program, variable, os.environ[variable])
+        return answer(program, variable, os.environ[variable])
     try:
         with app.make_context(program, arguments, terminal_width=help_width()) as context:
             app.invoke(context)
@@ -170,6 +174,14 @@ def _run(arguments: list[str], program: str) -> int:
             traceback.print_exception(error)
         _complain(arguments, "\n".join([*describe(error), *_near_verbs(arguments, error)]))
         return code
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    r"""Write what an encoding lacks as `\u00e9`, which is the same text in JSON."""
+    assert isinstance(error, UnicodeEncodeError)
+    units = error.object[error.start : error.end].encode("utf-16-be", "surrogatepass")
+    pairs = zip(units[::2], units[1::2], strict=True)
+    return "".join(f"\\u{high:02x}{low:02x}" for high, low in pairs), error.end
 
 
 def _near_verbs(arguments: list[str], error: Exception) -> list[str]:

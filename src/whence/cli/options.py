@@ -6,7 +6,8 @@ argument; `@filters` adds the options that choose events and hands them over as 
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -22,6 +23,7 @@ from whence.errors import PhraseError, StoreError
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
+    from whence.index import Index
     from whence.log import Log
     from whence.query import Query
 
@@ -298,7 +300,7 @@ _DIR_HELP = "The log's folder, or the one around it.  [default: WHENCE_DIR, when
 
 
 def _dir_option(help: str) -> Decorator:  # noqa: A002 click's word
-    return click.option("-C", "--dir", metavar="PATH", help=help)
+    return click.option("-C", "--dir", metavar="PATH", shell_complete=_complete_folder, help=help)
 
 
 _SHARED: list[Decorator] = [
@@ -438,6 +440,14 @@ def complete_reference(
     return _complete(ctx, incomplete, "targets", "agents")
 
 
+def _complete_folder(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="dir")]
+
+
 def _complete_agent(
     ctx: click.Context, _param: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
@@ -457,7 +467,10 @@ def _complete(
 
     try:
         where = Where(dir=ctx.params.get("dir"), screen=Screen())
-        names = [name for kind in kinds for name in _known_names(where.folder(), kind)]
+        if incomplete.startswith("#") and "targets" in kinds:
+            names = _known_channels(where.folder(), incomplete)
+        else:
+            names = [name for kind in kinds for name in _known_names(where.folder(), kind)]
     except Exception:  # noqa: BLE001 what it may be is not known
         # A completion that fails must not write into the user's command line.
         return []
@@ -465,16 +478,35 @@ def _complete(
 
 
 def _known_names(folder: Path, kind: Literal["agents", "targets"]) -> list[str]:
-    from contextlib import closing
+    with _known(folder) as index:
+        if index is None:
+            return []
+        return index.agents() if kind == "agents" else index.targets()
 
+
+def _known_channels(folder: Path, start: str) -> list[str]:
+    """The channels that begin like that, each with its `#`."""
+    from whence.ask.references import is_channel
+
+    with _known(folder) as index:
+        if index is None:
+            return []
+        likely = [name for name in index.targets() if f"#{name}".startswith(start)]
+        return [f"#{name}" for name in likely if is_channel(index, name)]
+
+
+@contextmanager
+def _known(folder: Path) -> "Iterator[Index | None]":
+    """The index as it is; None where nothing is recorded."""
     from whence.index import Index
     from whence.journal.reader import Reader
 
     with closing(Reader(folder)) as reader:
         if not reader.segments():
-            return []
+            yield None
+            return
         with closing(Index.open(folder, reader)) as index:
-            return index.agents() if kind == "agents" else index.targets()
+            yield index
 
 
 _FILTERS: list[Decorator] = [

@@ -14,6 +14,8 @@ from whence.draw.tables import Column, table
 from whence.event import format_time
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from whence.sources.source import Health, RawRow, Source
 
 _CONTENT_CELLS = 100
@@ -30,6 +32,18 @@ _WAYS = (
 )
 
 
+def _complete_action(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    return [_SUGGEST] if _SUGGEST.startswith(incomplete) else []
+
+
+def _complete_file(
+    _ctx: click.Context, _param: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    from click.shell_completion import CompletionItem
+
+    return [CompletionItem(incomplete, type="file")]
+
+
 @verb(
     "whence sources                                 counts, newest event, rows not understood",
     "whence sources --source git:. --json",
@@ -40,8 +54,8 @@ _WAYS = (
 @click.option("--raw", is_flag=True, help="Show the rows that are not understood.")
 @sources
 @output_option("short", "json")
-@click.argument("action", required=False, metavar="[suggest FILE]")
-@click.argument("file", required=False, metavar="")
+@click.argument("action", required=False, metavar="[suggest FILE]", shell_complete=_complete_action)
+@click.argument("file", required=False, metavar="", shell_complete=_complete_file)
 def command(where: Where, action: str | None, file: str | None, raw: bool, output: str) -> None:
     """List the sources that questions are put to besides the journal.
 

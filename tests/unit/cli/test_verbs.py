@@ -262,56 +262,6 @@ def test_the_doctor_needs_a_journal(ask: Ask) -> None:
     assert ask("doctor").code == 3
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-@pytest.mark.parametrize("program", ["whence", "trace"])
-def test_each_shell_gets_a_script_for_the_name_it_was_called_by(
-    ask: Ask, shell: str, program: str
-) -> None:
-    answer = ask("completion", shell, program=program)
-
-    assert answer.code == 0
-    assert f"_{program.upper()}_COMPLETE={shell}_complete" in answer.out
-
-
-def _offered(out: str) -> set[str]:
-    return {line.partition(",")[2] for line in out.splitlines() if line}
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        ("whence ta", {"tail", "task-abc123", "task-sub1", "task-sub2", "task-sub3"}),
-        ("whence --agent h", {"haiku-1", "haiku-2", "haiku-3", "human"}),
-        ("whence --task task-a", {"task-abc123"}),
-        ("whence tail hai", {"haiku-1", "haiku-2", "haiku-3", "haiku-1:notes"}),
-        ("whence --cau", {"--causality"}),
-        ("whence sql --js", {"--json"}),
-        ("whence nosuchthing", set()),
-    ],
-)
-def test_words_are_completed(
-    ask_story: Ask, monkeypatch: pytest.MonkeyPatch, words: str, offered: set[str]
-) -> None:
-    assert ask_story("doctor").code == 0
-    monkeypatch.setenv("_WHENCE_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", words)
-    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
-
-    answer = ask_story()
-
-    assert _offered(answer.out) == offered
-
-
-def test_completion_without_a_journal_offers_the_verbs(
-    ask: Ask, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("_WHENCE_COMPLETE", "bash_complete")
-    monkeypatch.setenv("COMP_WORDS", "whence d")
-    monkeypatch.setenv("COMP_CWORD", "1")
-
-    assert _offered(ask().out) == {"demo", "doctor"}
-
-
 @pytest.mark.parametrize(
     ("line", "code"), [(["nobody"], 3), (["--since", "soon"], 2), (["find", "/(/"], 2)]
 )
