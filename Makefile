@@ -83,8 +83,9 @@ bench: $(BENCH_VENV)/.locked wheel ## Measure against peers; the table goes to b
 test: lint test-source test-wheel ## Everything CI runs
 
 .PHONY: test-full
-test-full: export WHENCE_TEST_FULL = 1
-test-full: test ## The same with the long crash, fault and property tables
+test-full: lint ## The same with the long crash, fault and property tables against the source
+	@WHENCE_TEST_FULL=1 $(MAKE) test-source
+	@$(MAKE) test-wheel
 
 .PHONY: lint
 lint: install ## Format, ruff, types and directions of imports, changing nothing

@@ -25,7 +25,7 @@ settings.register_profile(
     "full",
     parent=settings.get_profile("short"),
     derandomize=False,
-    max_examples=2_000,
+    max_examples=1_000,
 )
 settings.load_profile("full" if _FULL else "short")
 
