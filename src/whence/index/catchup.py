@@ -368,12 +368,7 @@ def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int
     `JournalChangedError` if a segment is gone or shorter than what was read of it, begins with
     another event than it did, or has no line ending where reading ended.
     """
-    known = {
-        name: (number, consumed, first_offset, first_id)
-        for number, name, consumed, first_offset, first_id in db.execute(
-            "SELECT number, name, consumed, first_offset, first_id FROM segments"
-        )
-    }
+    known = _read_known(db)
     segments = reader.segments()
     check_journal(db, {segment.name: segment.size for segment in segments})
     news = []
@@ -384,16 +379,42 @@ def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int
             assert number is not None
             news.append((segment, number, 0))
             continue
-        number, consumed, first_offset, first_id = known[segment.name]
-        if segment.size == consumed:
+        if segment.size == known[segment.name].consumed:
             continue
-        if first_id is not None and _id_at(reader, segment.name, first_offset) != first_id:
-            raise JournalChangedError(f"segment {segment.name} was replaced", {})
-        if consumed and not reader.ends_line(segment.name, consumed):
-            # Somebody put bytes into its middle, and all that follow stand elsewhere now.
-            raise JournalChangedError(f"segment {segment.name} was changed", {})
-        news.append((segment, number, consumed))
+        _check_known(reader, segment.name, known[segment.name])
+        news.append((segment, known[segment.name].number, known[segment.name].consumed))
     return news
+
+
+def check_known_segments(db: sqlite3.Connection, reader: Reader) -> None:
+    """Look at each segment that was read before; `JournalChangedError` if one is not the same."""
+    for name, known in _read_known(db).items():
+        _check_known(reader, name, known)
+
+
+class _Known(NamedTuple):
+    """What was read of a segment: how far, and which event came first where."""
+
+    number: int
+    consumed: int
+    first_offset: int | None
+    first_id: str | None
+
+
+def _read_known(db: sqlite3.Connection) -> dict[str, _Known]:
+    rows = db.execute("SELECT name, number, consumed, first_offset, first_id FROM segments")
+    return {name: _Known(*cells) for name, *cells in rows.fetchall()}
+
+
+def _check_known(reader: Reader, name: str, known: _Known) -> None:
+    if (
+        known.first_offset is not None
+        and _id_at(reader, name, known.first_offset) != known.first_id
+    ):
+        raise JournalChangedError(f"segment {name} was replaced", {})
+    if known.consumed and not reader.ends_line(name, known.consumed):
+        # Somebody put bytes into its middle, and all that follow stand elsewhere now.
+        raise JournalChangedError(f"segment {name} was changed", {})
 
 
 def _id_at(reader: Reader, segment: str, offset: int) -> str | None:

@@ -20,6 +20,7 @@ from whence.index.catchup import (
     Losses,
     Progress,
     check_journal,
+    check_known_segments,
     keep_losses,
     make_index,
     read_state,
@@ -161,6 +162,7 @@ class Index:
                 continue
             self._pid = os.getpid()
             self._lookup = Lookup(self._db, self._reader)
+            self._has_checked = False
             return
         raise StoreError(f"cannot open an index in {self.folder}")
 
@@ -286,6 +288,10 @@ class Index:
             db = self._connection()
         check_stamp(db, self._path)
         behind = self._behind(db)
+        if not self._has_checked:
+            # Once, since it reads a little of every segment; those that grow are looked at again.
+            check_known_segments(db, self._reader)
+            self._has_checked = True
         state = read_state(db)
         if not behind and "indexed" in state and "unsettled" not in state and not self._losses:
             return CaughtUp(0, 0)

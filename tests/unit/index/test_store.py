@@ -217,6 +217,29 @@ def test_a_segment_that_was_replaced_is_read_anew(tmp_path: Path) -> None:
         assert ids_in(index) == [make_id(BASE_NS + n, n) for n in range(5, 20)]
 
 
+def test_a_segment_that_was_replaced_by_one_of_its_size_is_read_anew(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path):
+        pass
+    segment = tmp_path / f"journal/{SEGMENT}.jsonl"
+    before = segment.stat().st_size
+    segment.write_bytes(b"".join(lines(5, 8)))
+    assert segment.stat().st_size == before
+    with open_index(tmp_path) as index:
+        assert ids_in(index) == [make_id(BASE_NS + n, n) for n in range(5, 8)]
+
+
+def test_a_segment_that_ends_elsewhere_is_read_anew(tmp_path: Path) -> None:
+    """Its first event is the same, and its size, and yet not what was read."""
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path):
+        pass
+    segment = tmp_path / f"journal/{SEGMENT}.jsonl"
+    segment.write_bytes(segment.read_bytes()[:-1] + b"#")
+    with open_index(tmp_path) as index:
+        assert len(ids_in(index)) == 2
+
+
 def test_a_segment_whose_first_line_broke_is_read_anew(tmp_path: Path) -> None:
     append(tmp_path, lines(0, 3))
     with open_index(tmp_path):
