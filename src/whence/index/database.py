@@ -50,10 +50,24 @@ _BROKEN = frozenset(
 )
 _REFUSED = frozenset(
     {
+        sqlite3.SQLITE_FULL,
         sqlite3.SQLITE_CANTOPEN,
         sqlite3.SQLITE_READONLY,
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_AUTH,
+    }
+)
+# Of what can go wrong with a file, that which says nothing against what is in it.
+_REFUSED_WRITES = frozenset(
+    {
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_IOERR_FSYNC,
+        sqlite3.SQLITE_IOERR_DIR_FSYNC,
+        sqlite3.SQLITE_IOERR_TRUNCATE,
+        sqlite3.SQLITE_IOERR_SHMOPEN,
+        sqlite3.SQLITE_IOERR_SHMSIZE,
+        sqlite3.SQLITE_IOERR_SHMMAP,
+        sqlite3.SQLITE_IOERR_GETTEMPPATH,
     }
 )
 
@@ -63,7 +77,7 @@ class BrokenError(Exception):
 
 
 class RefusedError(Exception):
-    """The folder does not let us keep an index here."""
+    """The folder does not let us keep an index here, or has no room for one."""
 
 
 # What comes of a file that broke: the module decodes names and messages before it looks at them.
@@ -72,8 +86,9 @@ DATABASE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 def translate(error: Exception) -> Exception:
     """What a failure of SQLite means for the index."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code in _REFUSED:
+    exact = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+    code = exact & 0xFF
+    if code in _REFUSED or exact in _REFUSED_WRITES:
         return RefusedError(str(error))
     if code in _BROKEN:
         return BrokenError(str(error))
@@ -103,6 +118,19 @@ def open_database(folder: Path) -> tuple[sqlite3.Connection, Path]:
             problem = _explain_refusal(folder, path, problem)
         raise problem from error
     return db, path
+
+
+def open_in_memory() -> sqlite3.Connection:
+    """Make an empty index that no disk has to have room for."""
+    db = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    # What is sorted has to stay there too.
+    db.execute("PRAGMA temp_store = memory")
+    _make_tables(db)
+    return db
+
+
+def _make_tables(db: sqlite3.Connection) -> None:
+    db.executescript(f"BEGIN; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;")
 
 
 def _explain_refusal(folder: Path, path: Path, problem: RefusedError) -> Exception:
@@ -178,7 +206,7 @@ def _create(folder: Path) -> Path:
             db = _connect(path)
             # Not synced: a power cut now leaves no index of ours, and it is made again.
             db.execute("PRAGMA synchronous = off")
-            db.executescript(f"BEGIN; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;")
+            _make_tables(db)
             db.close()
         except sqlite3.Error as error:
             throw_away(folder, path)

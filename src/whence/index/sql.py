@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from whence.errors import CorruptError, StoreError
+from whence.index.database import translate
 from whence.index.names import Names
 from whence.index.schema import LIVE_EVENTS_VIEW
 from whence.journal.reader import Reader
@@ -17,6 +18,7 @@ Value = int | float | str | bytes | None
 Answer = tuple[list[str], Iterator[tuple[Any, ...]]]
 
 _STEPS_BETWEEN_SIGNALS = 20_000
+_FIRST_ROWS = 200
 
 _READS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_RECURSIVE})
 _PRAGMAS = frozenset(
@@ -24,38 +26,67 @@ _PRAGMAS = frozenset(
     "collation_list compile_options database_list user_version encoding".split()
 )
 _NO_FUNCTIONS = frozenset("load_extension readfile writefile edit fts3_tokenizer".split())
-_BROKEN = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_NOT_THE_STATEMENT = frozenset(
+    {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL}
+)
+
+
+def open_to_read(path: Path) -> sqlite3.Connection:
+    """Open the index at `path` once more, for reading; raises as `open_database`."""
+    try:
+        return sqlite3.connect(
+            f"{path.resolve().as_uri()}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+    except sqlite3.Error as error:
+        raise translate(error) from error
+
+
+def copy_to_read(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Copy an index that is in memory, which only the connection that made it can read."""
+    copy = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    db.backup(copy)
+    copy.execute("PRAGMA temp_store = memory")
+    return copy
 
 
 def run_sql(
-    path: Path,
+    db: sqlite3.Connection,
     reader: Reader,
     statement: str,
     values: Sequence[Value],
     note: Callable[[str], None],
 ) -> Answer:
-    """Run one statement over the index at `path`; return the names of the columns and the rows.
+    """Run one statement over `db`, and close it; return the names of the columns and the rows.
 
-    `note` hears of payloads that cannot be read, which are NULL then.
+    `note` hears of payloads that cannot be read, which are NULL then. The first rows are read at
+    once, so that most of what is wrong with a file shows before any row is handed out.
 
-    Raises `ValueError` for a statement that does not parse, or that does more than read.
+    Raises `ValueError` for a statement that does not parse, or that does more than read, and
+    `BrokenError` or `RefusedError` for a file that fails, which the rows may raise too.
     """
-    db = _open(path, reader, note)
     try:
+        _prepare(db, reader, note)
         cursor = db.execute(statement, values)
         if cursor.description is None:
             raise ValueError("statement gives no rows, want one that reads, such as SELECT")
+        first = cursor.fetchmany(_FIRST_ROWS)
     except sqlite3.Error as error:
         db.close()
         raise _translate(error) from error
     except BaseException:
         db.close()
         raise
-    return [column[0] for column in cursor.description], _rows(db, cursor)
+    return [column[0] for column in cursor.description], _rows(db, first, cursor)
 
 
-def _rows(db: sqlite3.Connection, cursor: sqlite3.Cursor) -> Iterator[tuple[Any, ...]]:
+def _rows(
+    db: sqlite3.Connection, first: list[tuple[Any, ...]], cursor: sqlite3.Cursor
+) -> Iterator[tuple[Any, ...]]:
     try:
+        yield from first
         yield from cursor
     except sqlite3.Error as error:
         raise _translate(error) from error
@@ -64,29 +95,21 @@ def _rows(db: sqlite3.Connection, cursor: sqlite3.Cursor) -> Iterator[tuple[Any,
 
 
 def _translate(error: sqlite3.Error) -> BaseException:
+    """What a failure of a user's statement means, for the one who asked or for the index."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_INTERRUPT:
         # The only one who interrupts is a signal's handler that raised in `_let_signals_in`.
         return KeyboardInterrupt()
-    if code in _BROKEN:
-        return StoreError(f"index is broken, catch up and ask again: {error}")
-    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_IOERR):
+    if code in _NOT_THE_STATEMENT:
+        return translate(error)
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError(f"index cannot be read: {error}")
     if code in (sqlite3.SQLITE_AUTH, sqlite3.SQLITE_READONLY):
         return ValueError(f"statement may only read: {error}")
     return ValueError(str(error))
 
 
-def _open(path: Path, reader: Reader, note: Callable[[str], None]) -> sqlite3.Connection:
-    try:
-        db = sqlite3.connect(
-            f"{path.resolve().as_uri()}?mode=ro",
-            uri=True,
-            isolation_level=None,
-            check_same_thread=False,
-        )
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot open {path}: {error}") from error
+def _prepare(db: sqlite3.Connection, reader: Reader, note: Callable[[str], None]) -> None:
     try:
         segments = Names(db, "segments")
 
@@ -112,9 +135,7 @@ def _open(path: Path, reader: Reader, note: Callable[[str], None]) -> sqlite3.Co
         db.set_authorizer(_authorize)
         db.set_progress_handler(_let_signals_in, _STEPS_BETWEEN_SIGNALS)
     except sqlite3.Error as error:
-        db.close()
-        raise _translate(error) from error
-    return db
+        raise translate(error) from error
 
 
 def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:

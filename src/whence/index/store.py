@@ -1,7 +1,8 @@
 """The index of one log: opens it, keeps it up to date, and answers, whatever befalls its file.
 
 A file that is broken, changed, deleted or of another schema is built anew from the journal. A
-folder that does not let us keep an index gets a private one, for as long as it is open.
+folder that does not let us keep an index, or has no room for it, gets a private one for as long as
+it is open: among the temporary files or, where there is no room either, in memory.
 """
 
 import os
@@ -10,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, TypeVar
 
 from whence.errors import StoreError
 from whence.index.catchup import (
@@ -34,13 +35,14 @@ from whence.index.database import (
     check_stamp,
     find_file,
     open_database,
+    open_in_memory,
     stamp_database,
     throw_away,
     translate,
 )
 from whence.index.lookup import Lookup
 from whence.index.rows import Page, Place, Row
-from whence.index.sql import Answer, Value, run_sql
+from whence.index.sql import Answer, Value, copy_to_read, open_to_read, run_sql
 from whence.index.statistics import Statistic, statistics
 
 if TYPE_CHECKING:
@@ -100,6 +102,7 @@ class Index:
         # A child that is forked while SQLite is at work here could never use it.
         watch_forks(self, self._lock)
         self._private: tempfile.TemporaryDirectory[str] | None = None
+        self._is_in_memory = False
         self._refusal = ""
         self._losses: Losses = {}
         self._db: sqlite3.Connection | None = None
@@ -118,7 +121,7 @@ class Index:
     @property
     def is_private(self) -> bool:
         """Whether this index is for this process alone, because the folder would not take it."""
-        return self._private is not None
+        return self._private is not None or self._is_in_memory
 
     @property
     def refusal(self) -> str:
@@ -127,7 +130,7 @@ class Index:
 
     @property
     def path(self) -> Path:
-        """The file that holds the index now."""
+        """The file that holds the index now; `:memory:` where none does."""
         return self._path
 
     def close(self) -> None:
@@ -136,7 +139,7 @@ class Index:
             if self._db is None:
                 return
             try:
-                if os.getpid() == self._pid:
+                if os.getpid() == self._pid and not self._is_in_memory:
                     stamp_database(self._db, self._path)
             except (sqlite3.Error, OSError):
                 # An unstamped file is no harm: it is trusted as it is.
@@ -153,7 +156,10 @@ class Index:
         for _ in range(_ATTEMPTS):
             home = self._home()
             try:
-                self._db, self._path = open_database(home)
+                if self._is_in_memory:
+                    self._db, self._path = open_in_memory(), Path(":memory:")
+                else:
+                    self._db, self._path = open_database(home)
             except BrokenError:
                 self._discard(home)
                 continue
@@ -175,12 +181,18 @@ class Index:
             self._go_private(error)
 
     def _go_private(self, refusal: RefusedError) -> None:
-        if self._private is None:
-            self._refusal = str(refusal)
-            # Rare, and dear to load.
-            import tempfile
+        if self._private is not None:
+            # There was no room for it either.
+            self._is_in_memory = True
+            return
+        self._refusal = str(refusal)
+        # Rare, and dear to load.
+        import tempfile
 
+        try:
             self._private = tempfile.TemporaryDirectory(prefix="whence-index-")
+        except OSError:
+            self._is_in_memory = True
 
     def _drop(self) -> None:
         if self._db is not None:
@@ -193,6 +205,7 @@ class Index:
         if self._private is not None:
             self._private.cleanup()
         self._private = None
+        self._is_in_memory = False
 
     def _home(self) -> Path:
         return self.folder if self._private is None else Path(self._private.name)
@@ -209,9 +222,22 @@ class Index:
                 pass
             self._db.close()
             self._db = None
-        self._discard(self._home())
+        if not self._is_in_memory:
+            self._discard(self._home())
         self._open()
         self._losses = losses
+
+    def _mend(self, problem: Exception) -> None:
+        """Put another index in the place of one that failed, where that helps; StoreError where not."""
+        if isinstance(problem, RefusedError):
+            if self._db is not None:
+                self._db.close()
+                self._db = None
+            self._go_private(problem)
+        elif isinstance(problem, BrokenError | JournalChangedError):
+            self._renew()
+        else:
+            raise StoreError(str(problem)) from problem
 
     def _connection(self) -> sqlite3.Connection:
         """The connection, opened again after a fork or a `close`."""
@@ -225,11 +251,12 @@ class Index:
     def ask(self, answer: Callable[[Lookup], T], *, by_seq: bool = False) -> T:
         """Answer from one state of the index; a broken file costs a rebuild, not the answer.
 
-        `answer` may be called twice. Only an answer about rows named `by_seq` cannot be given
+        `answer` may be called again. Only an answer about rows named `by_seq` cannot be given
         after a rebuild: their numbers are new.
         """
         with self._lock:
-            for attempt in range(2):
+            problem: Exception = StoreError("not tried")
+            for _ in range(_ATTEMPTS):
                 db = self._connection()
                 try:
                     db.execute("BEGIN")
@@ -244,13 +271,11 @@ class Index:
                     problem = translate(error)
                 except BrokenError as error:
                     problem = error
-                if attempt or not isinstance(problem, BrokenError):
-                    raise StoreError(str(problem)) from problem
-                self._renew()
+                self._mend(problem)
                 self.catch_up()
                 if by_seq:
                     raise StoreError("the index was built anew while it was read: ask again")
-        raise AssertionError("the second attempt returns or raises")
+            raise StoreError(f"cannot ask the index of {self.folder}: {problem}")
 
     def catch_up(self, progress: Progress | None = None) -> CaughtUp:
         """Take in what the journal holds now; `progress` hears of bytes done and bytes in all.
@@ -270,23 +295,17 @@ class Index:
                     problem = error
                 except DATABASE_ERRORS as error:
                     problem = translate(error)
-                    if isinstance(problem, RefusedError):
-                        db.close()
-                        self._db = None
-                        self._go_private(problem)
-                        continue
-                    if not isinstance(problem, BrokenError):
-                        raise problem from error
-                self._renew()
+                self._mend(problem)
             raise StoreError(f"cannot build an index of {self.folder}: {problem}")
 
     def _catch_up(self, db: sqlite3.Connection, progress: Progress) -> CaughtUp:
-        if find_file(self._home()) != self._path:
-            # Deleted, or built anew by another process: go on with the one that counts.
-            db.close()
-            self._db = None
-            db = self._connection()
-        check_stamp(db, self._path)
+        if not self._is_in_memory:
+            if find_file(self._home()) != self._path:
+                # Deleted, or built anew by another process: go on with the one that counts.
+                db.close()
+                self._db = None
+                db = self._connection()
+            check_stamp(db, self._path)
         behind = self._behind(db)
         if not self._has_checked:
             # Once, since it reads a little of every segment; those that grow are looked at again.
@@ -489,8 +508,28 @@ class Index:
         Raises `ValueError` for a statement that does not parse, or that does more than read.
         """
         with self._lock:
-            self._connection()
-            return run_sql(self._path, self._reader, statement, params, note)
+            problem: Exception = StoreError("not tried")
+            for _ in range(_ATTEMPTS):
+                db = self._connection()
+                try:
+                    opened = copy_to_read(db) if self._is_in_memory else open_to_read(self._path)
+                    names, rows = run_sql(opened, self._reader, statement, params, note)
+                    return names, self._watched(rows, self._path)
+                except (BrokenError, RefusedError) as error:
+                    problem = error
+                self._mend(problem)
+                self.catch_up()
+            raise StoreError(f"cannot ask the index of {self.folder}: {problem}")
+
+    def _watched(self, rows: Iterator[tuple[Any, ...]], path: Path) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of the index at `path`; if that fails now, the next one to ask has another."""
+        try:
+            yield from rows
+        except (BrokenError, RefusedError) as error:
+            with self._lock:
+                if self._path == path:
+                    self._mend(error)
+            raise StoreError(f"the index failed while it was read, ask again: {error}") from error
 
 
 def _merged(before: Losses, now: Losses) -> Losses:

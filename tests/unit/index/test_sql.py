@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.index.lines import BASE_NS, append, make_id, make_line, open_index
+from whence.errors import StoreError
 from whence.index import Index
 
 SEED_COLUMNS = (
@@ -93,11 +94,14 @@ def test_a_statement_that_does_more_than_read_is_refused(index: Index, statement
 
 def test_an_error_while_rows_are_read_is_a_value_error(index: Index) -> None:
     text = "CASE event_type WHEN 'note' THEN 'x' ELSE '1' END"
-    _, rows = index.sql(f"SELECT json_extract({text}, '$') FROM events")
+    many = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n LIMIT 1000)"
+    _, rows = index.sql(f"{many} SELECT json_extract(iif(x < 900, '1', 'x'), '$') FROM n")
 
     assert next(rows) == (1,)
     with pytest.raises(ValueError, match="malformed"):
         list(rows)
+    with pytest.raises(ValueError, match="malformed"):
+        list(index.sql(f"SELECT json_extract({text}, '$') FROM events")[1])
 
 
 def test_the_tables_can_be_looked_at(index: Index) -> None:
@@ -124,6 +128,35 @@ def test_a_long_statement_can_be_interrupted(index: Index) -> None:
     with pytest.raises(KeyboardInterrupt):
         list(index.sql(endless)[1])
     timer.join()
+
+
+def break_entries(index: Index, end: int) -> None:
+    """Overwrite the end of the file while it is open, as a failing disk does."""
+    index._connection().execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    raw = index.path.read_bytes()
+    index.path.write_bytes(raw[:end] + bytes(len(raw) - end))
+
+
+def test_a_broken_index_costs_no_answer(index: Index) -> None:
+    break_entries(index, 4096)
+
+    assert list(index.sql("SELECT id FROM events ORDER BY id")[1]) == [
+        (FIRST,), (SECOND,), ("imported/7",),
+    ]  # fmt: skip
+
+
+def test_an_index_that_breaks_as_rows_are_read_is_made_anew(tmp_path: Path) -> None:
+    append(tmp_path, [make_line(n) for n in range(3000)])
+    with open_index(tmp_path) as index:
+        statement = "SELECT seq, rest FROM entries NOT INDEXED"
+        break_entries(index, 120_000)
+        _, rows = index.sql(statement)
+        assert next(rows)[0] == 1
+        with pytest.raises(StoreError, match="ask again"):
+            list(rows)
+
+        index.catch_up()
+        assert len(list(index.sql(statement)[1])) == 3000
 
 
 def test_metadata_is_the_payload_as_the_line_holds_it(index: Index) -> None:

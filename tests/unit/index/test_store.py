@@ -1,6 +1,7 @@
 """The file of the index: whatever befalls it or the journal, the answers are right."""
 
 import os
+import resource
 import signal
 import sqlite3
 import subprocess
@@ -20,6 +21,7 @@ from whence.event import Event
 from whence.index import Index, Problem
 from whence.index import database as database_module
 from whence.index import store as store_module
+from whence.index.lookup import Lookup
 from whence.index.schema import VERSION
 from whence.journal.reader import Reader
 from whence.query import Query
@@ -290,6 +292,89 @@ def test_a_folder_that_takes_no_file_gets_a_private_index(
         private = index.path
     assert not private.exists()
     assert os.listdir(tmp_path) == ["journal"]
+
+
+@contextmanager
+def full_disk(folder: Path) -> Iterator[None]:
+    """Let no database in `folder` grow beyond what it is when it is made."""
+    connect = database_module._connect
+
+    def connect_to_little(path: Path) -> sqlite3.Connection:
+        db = connect(path)
+        if folder in path.parents:
+            db.execute("PRAGMA max_page_count = 40")
+        return db
+
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr(database_module, "_connect", connect_to_little)
+        yield
+
+
+def test_a_full_disk_costs_no_answer(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        path = index.path
+    append(tmp_path, lines(3, 3000))
+    with full_disk(tmp_path):
+        with open_index(tmp_path) as index:
+            assert index.is_private
+            assert index.refusal == "database or disk is full"
+            assert len(ids_in(index)) == 3000
+        assert path.exists()
+        assert not index.path.exists()
+    with open_index(tmp_path) as index:
+        assert (index.path, index.is_private) == (path, False)
+        assert len(ids_in(index)) == 3000
+
+
+def test_where_no_disk_has_room_the_index_is_in_memory(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3000))
+    with full_disk(Path("/")), open_index(tmp_path) as index:
+        assert (index.is_private, str(index.path)) == (True, ":memory:")
+        assert len(ids_in(index)) == 3000
+        assert list(index.sql("SELECT count(*) FROM events")[1]) == [(3000,)]
+        append(tmp_path, lines(3000, 3010))
+        assert index.catch_up().events == 10
+        (tmp_path / f"journal/{SEGMENT}.jsonl").write_bytes(b"".join(lines(0, 2)))
+        index.catch_up()
+        assert len(ids_in(index)) == 2
+        assert len(index.losses()) == 1
+        index.close()
+        assert len(ids_in(index)) == 0
+        index.catch_up()
+        assert len(ids_in(index)) == 2
+
+
+def test_a_limit_on_the_size_of_files_costs_no_answer(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3000))
+    child = os.fork()
+    if child == 0:
+        found = 0
+        try:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+            with open_index(tmp_path) as index:
+                found = index.is_private and len(ids_in(index)) == 3000
+        finally:
+            os._exit(not found)
+
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_question_that_finds_no_room_to_sort_is_answered_elsewhere(tmp_path: Path) -> None:
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        asked: list[bool] = []
+
+        def answer(lookup: Lookup) -> int:
+            asked.append(index.is_private)
+            if not index.is_private:
+                error = sqlite3.OperationalError("disk I/O error")
+                error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+                raise error
+            return len(lookup.consumed())
+
+        assert index.ask(answer) == 1
+        assert asked == [False, True]
 
 
 def test_an_open_index_is_not_private(tmp_path: Path) -> None:
