@@ -69,7 +69,7 @@ def make_needle(text: str | None, pattern: str | None, *, ignore_case: bool = Fa
     """Prepare a search for a text or for a regular expression.
 
     Raises:
-        ValueError: neither or both are given, or the pattern is not a regular expression.
+        ValueError: neither or both are given or it is empty, or the pattern is not a regular expression.
     """
     if (text is None) == (pattern is None):
         raise ValueError("find wants a text or a pattern, and not both")
@@ -78,6 +78,8 @@ def make_needle(text: str | None, pattern: str | None, *, ignore_case: bool = Fa
             raise ValueError("text to find is empty")
         return _text_needle(text, ignore_case=ignore_case)
     assert pattern is not None
+    if not pattern:
+        raise ValueError("pattern to find is empty")
     try:
         compiled = re.compile(pattern, re.IGNORECASE if ignore_case else 0)
     except (re.error, OverflowError, RecursionError) as error:

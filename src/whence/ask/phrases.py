@@ -242,7 +242,9 @@ def _step(event: Event, _: Data, __: View) -> str:
 
 
 def _values(_: Event, data: Data, __: View) -> str:
-    """The first few values that are short enough to be read in passing."""
+    """The first few values that are short enough to be read in passing; what is no object is cut."""
+    if isinstance(data, _Whole):
+        return shorten(_plain(next(iter(data.values()))), _VALUE_MAX)
     shown = []
     for key, value in data.items():
         if isinstance(value, (dict, list)) or value is None or key.startswith("$"):
@@ -346,6 +348,10 @@ def _amount(data: Data, keys: tuple[str, ...], one: str, many: str = "") -> str:
     return ""
 
 
+class _Whole(dict[str, Any]):
+    """A payload that is no object, under the name by which templates ask for it."""
+
+
 def _values_of(event: Event) -> Data:
     try:
         data = event.data
@@ -353,7 +359,7 @@ def _values_of(event: Event) -> Data:
         return {}
     if isinstance(data, dict):
         return data
-    return {} if data is None else {"text" if isinstance(data, str) else "value": data}
+    return {} if data is None else _Whole({"text" if isinstance(data, str) else "value": data})
 
 
 def _missing(event: Event) -> str:

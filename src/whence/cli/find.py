@@ -68,7 +68,7 @@ def command(
 
 def split_needle(text: str) -> tuple[str | None, str | None]:
     """Tell a text from a pattern: the latter stands between slashes."""
-    if len(text) > 2 and text.startswith("/") and text.endswith("/"):
+    if len(text) > 1 and text.startswith("/") and text.endswith("/"):
         return None, text[1:-1]
     return text, None
 

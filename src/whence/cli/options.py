@@ -6,7 +6,7 @@ argument; `@filters` adds the options that choose events and hands them over as 
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -46,9 +46,9 @@ def number_of(*names: str, help: str) -> Decorator:  # noqa: A002 click's word
 
 
 _WARNINGS_MAX = 10
+_STRANGERS_MAX = 3
 _NAMES_CELLS_MAX = 24
 _BEFORE_PURPOSE = "  "
-_STRANGERS_MAX = 3
 """What parts a command of an example from what it is for."""
 
 WAYS_TO_RECORD = (
@@ -217,6 +217,7 @@ def verb(
             screen = Screen.for_this_process(
                 color=color, ascii=ascii, utc=utc, precise=precise, pager=not no_pager
             )
+            _refuse_other_bytes(rest)
             function(Where(dir=dir, screen=screen), **rest)
 
         declared: Declared = call
@@ -227,6 +228,16 @@ def verb(
         )(declared)
 
     return decorate
+
+
+def _refuse_other_bytes(values: Mapping[str, Any]) -> None:
+    """Refuse what is no text, as `$'a\\xff'`; only the name of a file may be any bytes."""
+    for name, value in values.items():
+        if isinstance(value, str) and name != "file":
+            try:
+                value.encode()
+            except UnicodeEncodeError as error:
+                raise click.UsageError(f"{os.fsencode(value)!r} is not UTF-8") from error
 
 
 class Helped(click.Command):

@@ -31,7 +31,8 @@ def command(where: Where, statement: str, output: str) -> None:
     """Answer one SQL STATEMENT that reads; - takes it from standard input.
 
     The table events has the columns id, timestamp (seconds since 1970), primitive, event_type,
-    agent_id, target_id, parent_event_id and metadata (the payload, as JSON).
+    agent_id, target_id, parent_event_id and metadata (the payload, as JSON). It also has the
+    events of Whence's own housekeeping; where primitive <> 'whence' leaves them out.
     """
     if statement == "-":
         statement = sys.stdin.read()

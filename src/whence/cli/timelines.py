@@ -24,11 +24,13 @@ def draw_timeline(
         return formats.format_document(_keys(timeline, query), "events", items)
     if output == "jsonl":
         return (formats.format_event(row.event) for row in rows)
+    title = screen.text(headline(timeline))
+    shown = [TimelineRow(row.event, screen.text(row.text)) for row in rows]
     if output == "md":
-        return formats.markdown_table(headline(timeline), rows)
+        return formats.markdown_table(title, shown)
     if output == "mermaid":
-        return formats.mermaid_sequence(list(rows))
-    return formats.dot_digraph(headline(timeline), formats.graph_of_rows(list(rows)))
+        return formats.mermaid_sequence(shown)
+    return formats.dot_digraph(title, formats.graph_of_rows(shown))
 
 
 def headline(timeline: Timeline) -> str:

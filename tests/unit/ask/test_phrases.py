@@ -179,6 +179,22 @@ def test_another_vocabulary_is_told_by_its_type_and_first_short_values() -> None
     assert node_label(event) == "learning variable weight change v1 (old=1, new=2.5, sure=true)"
 
 
+@pytest.mark.parametrize(
+    ("data", "shown"),
+    [
+        ([1, "two", {"three": 3}], ' ([1, "two", {"three": 3}])'),
+        (list(range(100)), " ([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11,…)"),
+        ("x" * 100, f" ({'x' * 39}…)"),
+        ("plain words", " (plain words)"),
+        (5, " (5)"),
+        (False, " (false)"),
+        (None, ""),
+    ],
+)
+def test_a_payload_that_is_no_object_is_shown_cut(data: object, shown: str) -> None:
+    assert phrase(make_event("sensor", "read", data, target="s1")) == f"read s1{shown}"
+
+
 def test_what_cannot_be_said_is_marked() -> None:
     private = make_event("bridge", "send", private=True, **said)
     erased = make_event("bridge", "send", commit="c" * 43, **said)

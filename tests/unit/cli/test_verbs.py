@@ -104,6 +104,29 @@ def test_a_pattern_that_is_none_is_refused(ask_story: Ask) -> None:
     assert answer.err.startswith("whence: ")
 
 
+@pytest.mark.parametrize("nothing", ["", "//"])
+def test_nothing_is_not_looked_for(ask_story: Ask, nothing: str) -> None:
+    answer = ask_story("find", nothing)
+
+    assert (answer.code, answer.out) == (2, "")
+    assert "empty" in answer.err
+
+
+def test_a_word_of_other_bytes_is_refused_in_a_sentence(ask_story: Ask) -> None:
+    for line in (["a\udcff"], ["tail", "--agent", "a\udcff"], ["find", "a\udcff"]):
+        answer = ask_story(*line)
+
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err.startswith("whence: b'a\\xff' is not UTF-8\n")
+
+
+def test_a_folder_may_have_a_name_of_other_bytes(ask: Ask, here: Path) -> None:
+    with whence.open(here / "a\udcff" / ".whence") as log:
+        log.emit("ops", "create_task", target="task-1")
+
+    assert "created" in ask("task-1", "-C", "a\udcff").out
+
+
 def test_the_json_of_find_says_what_was_looked_for(ask_story: Ask) -> None:
     document = json.loads(ask_story("find", "/API.key/", "--json").out)
 
@@ -114,7 +137,7 @@ def test_the_json_of_find_says_what_was_looked_for(ask_story: Ask) -> None:
 
 @pytest.mark.parametrize(
     ("text", "needle"),
-    [("a", ("a", None)), ("/a/", (None, "a")), ("/", ("/", None)), ("//", ("//", None)), ("/a", ("/a", None))],
+    [("a", ("a", None)), ("/a/", (None, "a")), ("/", ("/", None)), ("//", (None, "")), ("/a", ("/a", None))],
 )  # fmt: skip
 def test_a_pattern_stands_between_slashes(text: str, needle: tuple[str | None, str | None]) -> None:
     assert split_needle(text) == needle
@@ -334,6 +357,16 @@ def test_a_demo_ends_where_one_of_its_questions_is_interrupted(
 
     assert answer.code == 130
     assert answer.out.count("\n$ ") == 1
+
+
+def test_a_demo_that_is_interrupted_leaves_nothing(
+    ask: Ask, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(here))
+    monkeypatch.setattr("whence.cli.stage.cast.Cast.play", _interrupted)
+
+    assert ask("demo") == (130, "", "")
+    assert not list(here.iterdir())
 
 
 def _interrupted(*_: object, **__: object) -> None:
