@@ -1,6 +1,7 @@
 """What `whence doctor` shows: what a log holds, what is missing, what is not as it should be.
 
-Reads everything and changes nothing.
+Reads everything and changes nothing that was recorded; the index is brought up to date. A line that was
+edited into another valid line is not noticed: only a proof would tell.
 """
 
 import os

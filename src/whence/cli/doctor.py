@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _LISTED_MAX = 20
 _INDENT = "  "
+_LIMIT = "An edit that leaves a valid line is not seen here: that takes a proof, which comes with sealing."
 _STATES = {
     "open": "recording now",
     "ended": "ended without closing",
@@ -32,7 +33,10 @@ _STATES = {
 )
 @output_option("short", "json")
 def command(where: Where, output: str) -> None:
-    """Read everything, change nothing, and tell what is there and what is not as it should be.
+    """Read everything, change nothing that was recorded, and tell what is not as it should be.
+
+    The index is brought up to date, as by every question. Whether somebody edited a line so that it is
+    still a line cannot be seen here: that is for proofs, which come with sealing.
 
     Ends with exit code 1 if something recorded is lost or was changed, with 3 if all that is wrong
     is that something could not be read.
@@ -159,6 +163,7 @@ def _draw_verdict(health: "Health", screen: Screen) -> Iterator[str]:
         yield from _draw_text("UNREAD: something recorded could not be read.", screen, "bad")
     else:
         yield from _draw_text("WHOLE: nothing that was recorded is missing.", screen, "good")
+        yield from _draw_text(_LIMIT, screen, "faint")
     for complaint in health.complaints:
         yield from _draw_text(complaint, screen, before="  - ")
 

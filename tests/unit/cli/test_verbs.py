@@ -254,6 +254,7 @@ def test_the_doctor_finds_a_whole_journal_whole(ask_story: Ask) -> None:
 
     assert answer.code == 0
     assert "WHOLE: nothing that was recorded is missing." in answer.out
+    assert "An edit that leaves a valid line is not seen here" in answer.out
     assert json.loads(ask_story("doctor", "--json").out)["is_whole"] is True
 
 
