@@ -393,7 +393,9 @@ class Reader:
             try:
                 return os.pread(self._file(name), size, offset)
             except OSError as error:
-                raise StoreError(f"cannot read {name} at {offset}: {error.strerror}") from error
+                raise StoreError(
+                    f"cannot read {segment_path(self.folder, name)} at {offset}: {error.strerror}"
+                ) from error
             finally:
                 self._is_reading = was_reading
 
