@@ -224,7 +224,7 @@ def format_window(since: int | None, until: int | None, tz: tzinfo) -> str:
 
     A time that comes twice that day carries its offset. None is the beginning, and now.
     """
-    alike = since is not None and until is not None and until - since < _NS_PER_S
+    alike = since is not None and until is not None and abs(until - since) < _NS_PER_S
     precision: Precision = "ns" if alike else "s"
     start = "the beginning" if since is None else _format_unique(since, tz, precision)
     end = "now" if until is None else _format_unique(until, tz, precision)
