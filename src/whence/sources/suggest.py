@@ -61,8 +61,11 @@ def suggest(path: Path) -> str:
     """Propose a mapping for the database or file of JSON lines at `path`, as a `[[source]]` table.
 
     Raises:
-        StoreError, CorruptError: it cannot be read, or nothing in it says when something happened.
+        StoreError, CorruptError: it cannot be read, is neither of the two, or nothing in it says when something
+            happened.
     """
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder: name a database or a file of JSON lines in it")
     if _is_database(path):
         with open_database(path) as database:
             return _suggest_database(database, path)
@@ -114,11 +117,11 @@ def _keep_mapped(found: Iterable[_Found], mapped: Sequence[str]) -> Iterator[_Fo
 
 def _suggest_lines(path: Path) -> str:
     with open_lines(path) as file:
-        rows = [
-            row
-            for line in islice(read_lines(file, path), SAMPLE)
-            if isinstance(row := decode_line(line.data), dict)
-        ]
+        lines = list(islice(read_lines(file, path), SAMPLE))
+    rows = [row for line in lines if isinstance(row := decode_line(line.data), dict)]
+    if not rows:
+        what = "is neither a SQLite database nor JSON lines" if lines else "is empty"
+        raise CorruptError(f"{path} {what}: nothing can be proposed")
     head = _begin("jsonl", path)
     form = recognise(rows)
     if form is not None:

@@ -115,6 +115,27 @@ def test_what_says_no_time_is_refused(tmp_path: Path) -> None:
         suggest(tmp_path / "none.db")
 
 
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (bytes(range(256)) * 20, "neither a SQLite database nor JSON lines"),
+        (b"root:x:0:0:root:/root:/bin/bash\n" * 3, "neither a SQLite database nor JSON lines"),
+        (b"[1, 2]\n3\n", "neither a SQLite database nor JSON lines"),
+        (b"", "is empty"),
+    ],
+)
+def test_what_is_no_store_is_called_that(data: bytes, problem: str, tmp_path: Path) -> None:
+    (tmp_path / "what").write_bytes(data)
+
+    with pytest.raises(CorruptError, match=problem):
+        suggest(tmp_path / "what")
+
+
+def test_a_folder_is_called_a_folder(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="is a folder: name a database or a file of JSON lines"):
+        suggest(tmp_path)
+
+
 _NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12)
 _SPOKEN = st.sampled_from(
     ["id", "created_at", "parent_id", "agent", "status", "type", "duration_ms"]
