@@ -6,6 +6,7 @@ Everything here but `sync` runs under the writer's lock.
 import os
 import stat
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -87,20 +88,19 @@ class Place:
         self._folders_synced = 0
         self._holders: list[Path] = []
 
-    def read_starts(self, size: int) -> list[bytes]:
-        """Read the first bytes of the journal's oldest and of its newest segment."""
+    def check_starts(self, check: Callable[[Callable[[int], bytes]], None]) -> None:
+        """Have the journal's oldest and newest segment checked by what reads their first bytes."""
         try:
             names = segment_names(self._disk.names(journal_folder(self._folder)))
         except FileNotFoundError:
-            return []
-        starts = []
+            return
         for name in {*names[:1], *names[-1:]}:
+            path = segment_path(self._folder, str(name))
             try:
-                starts.append(self._disk.read_start(segment_path(self._folder, str(name)), size))
+                check(partial(self._disk.read_start, path))
             except OSError:
                 # What cannot be read may still be written to, and recording goes before asking.
                 continue
-        return starts
 
     def choose(self, day: str) -> SegmentName | None:
         """See to it that the segment to write to is open; OSError or StoreError if none can be.

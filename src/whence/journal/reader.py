@@ -10,7 +10,7 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import accumulate, count, islice, repeat
 from operator import add
@@ -24,20 +24,29 @@ from whence.journal.batch import decode_batch
 from whence.journal.folder import FORMAT, journal_folder, segment_names, segment_path
 from whence.journal.forks import watch_forks
 from whence.journal.seen import Seen
-from whence.line import decode_line, decode_lines, split_line
+from whence.line import (
+    ENVELOPE_BYTES_MAX,
+    INLINE_BYTES_MAX,
+    decode_line,
+    decode_lines,
+    split_line,
+)
 
 _CHUNK_BYTES = 4 * 1024 * 1024
 _LINE_GUESS_BYTES = 4096
 # Lines read together: few enough that they stay in the processor's cache, and that one which is no
 # event slows down few others.
 _TOGETHER = 200
-START_BYTES = 2 * _LINE_GUESS_BYTES
-"""Of a segment as much as tells its format: its first line, or the first that is whole."""
+# Of a segment as much as tells its format: first a guess, then two lines at their longest, of which
+# the first may be a fragment.
+_START_BYTES = (2 * _LINE_GUESS_BYTES, 2 * (ENVELOPE_BYTES_MAX + INLINE_BYTES_MAX + 1024))
 _BATCH_PLACES = 128
 # Most lines are shorter, and what follows is read in vain.
 _LOOK_UP_BYTES = 1024
 _OPEN_FILES_MAX = 32
 _READ_AGAIN = 3
+# What a writer says first in a segment: in its first one, and in each later one.
+_OPENING = ("writer.open", "segment.open")
 # More than the start of a line up to its id, and less than what an erasure changes.
 _HEAD_BYTES = 40
 
@@ -365,7 +374,7 @@ class Reader:
     def check_format(self) -> None:
         """Refuse a journal that a newer Whence wrote; FormatError names both versions."""
         for segment in self.segments():
-            check_start(self._pread(segment.name, START_BYTES, 0))
+            check_start(lambda size, name=segment.name: self._pread(name, size, 0))  # type: ignore[misc]
 
     def _line_end(self, segment: str, offset: int) -> int:
         """Where the line ends that `offset` is in: it may be that of the second of two glued lines."""
@@ -422,16 +431,25 @@ def _is_gone(error: StoreError) -> bool:
     return isinstance(error.__cause__, FileNotFoundError)
 
 
-def check_start(start: bytes) -> None:
-    """Refuse a segment that starts like this if its first event says that a newer Whence opened it."""
-    for _, _, event, _ in _decode_lines(0, start.split(b"\n")[:-1]):
-        if event is not None:
-            return check_event_format(event)
+def check_start(read: Callable[[int], bytes]) -> None:
+    """Refuse a segment if its first event says that a newer Whence opened it.
+
+    `read` gives as many of its first bytes as are asked for, or all there are.
+    """
+    for size in _START_BYTES:
+        start = read(size)
+        for line in start.split(b"\n")[:-1]:
+            for piece in split_line(line):
+                if piece.event is not None:
+                    check_event_format(piece.event)
+                    return
+        if len(start) < size:
+            return
 
 
 def check_event_format(event: Event) -> None:
     """Refuse an event that says its journal's format is newer than ours."""
-    if event.primitive != OWN or event.type != "writer.open" or not event.payload:
+    if event.primitive != OWN or event.type not in _OPENING or not event.payload:
         return
     data = event.data
     found = data.get("format") if isinstance(data, dict) else None

@@ -18,7 +18,7 @@ from whence.errors import FormatError, StoreError
 from whence.event import format_time
 from whence.journal.disk import Disk
 from whence.journal.place import Layout, Opened, Place
-from whence.journal.reader import START_BYTES, check_start
+from whence.journal.reader import check_start
 from whence.journal.syncs import AsyncSync, GroupSync, Ticket
 
 QUEUE_MAX = 256
@@ -60,8 +60,8 @@ class Writer:
 
     # More attributes than an instance dict shares its keys for: slots are what keeps them quick.
     __slots__ = (
-        "_about", "_announcement", "_async", "_check_due_n", "_check_due_ns", "_checked_ns",
-        "_clock", "_group", "_is_announced", "_is_busy", "_is_closed", "_is_failing", "_is_torn",
+        "_about", "_announced_in", "_announcement", "_async", "_check_due_n", "_check_due_ns",
+        "_checked_ns", "_clock", "_group", "_is_busy", "_is_closed", "_is_failing", "_is_torn",
         "_lock", "_make_own", "_mark", "_n", "_place", "_queue", "_reason", "_unreported",
         "_warnings", "_write", "folder", "lost", "name",
     )  # fmt: skip
@@ -99,8 +99,10 @@ class Writer:
         self._mark = f',"w":"{name}","n":'.encode()
         # Count 0 belongs to `writer.open`, which is written with the first segment.
         self._n = 1
+        # What we say first in a segment and have not yet said there, and the generation in which
+        # we last did.
         self._announcement = b""
-        self._is_announced = False
+        self._announced_in = 0
         self._is_torn = False
         # When to look again whether this is still the segment to write to: by time and by count.
         self._checked_ns = 0
@@ -293,7 +295,7 @@ class Writer:
     def _put(self, lines: list[bytes]) -> int:
         """Write whole lines; return how many were kept, the rest counted as lost."""
         kept = 0
-        if self._is_announced or self._announce():
+        if self._announce():
             kept = self._write_lines(lines)
         if kept < len(lines):
             self._note_failure(len(lines) - kept, self._reason)
@@ -332,19 +334,39 @@ class Writer:
 
     def _put_own(self, type: str, data: dict[str, Any]) -> bool:
         """Write a housekeeping event; False if it could not be written."""
+        # Counted before this one is, so that it also stands before it.
+        self._announce()
         line = Line(*self._make_own(type, data), None)
         self._number(line)
         return self._put([line.whole]) == 1
 
     def _announce(self) -> bool:
-        """Write `writer.open` with count 0, the same bytes again if that failed before."""
-        if self._place.fd is None:
+        """Write what stands before all else of ours in a segment, if it does not; False if it cannot.
+
+        `writer.open` with count 0 in the first, `segment.open` in each later one: so the first event
+        of every segment tells its format. The same bytes again if that failed before.
+        """
+        place = self._place
+        if place.fd is None:
             return False
+        if self._announced_in == place.generation:
+            return True
         if not self._announcement:
-            head, tail = self._make_own("writer.open", self._about())
-            self._announcement = b"%b%b0%b" % (head, self._mark, tail)
-        self._is_announced = self._write_lines([self._announcement]) == 1
-        return self._is_announced
+            is_first = not self._announced_in
+            head, tail = self._make_own(
+                "writer.open" if is_first else "segment.open", self._about()
+            )
+            n = 0 if is_first else self._n
+            whole = b"%b%b%d%b" % (head, self._mark, n, tail)
+            # As in `_number`: nothing in which an interrupt could come.
+            if not is_first:
+                self._n = n + 1
+            self._announcement = whole
+        if self._write_lines([self._announcement]) == 0:
+            return False
+        self._announced_in = place.generation
+        self._announcement = b""
+        return True
 
     def _fail(self, line: bytes, error: OSError) -> None:
         """Go on after a write that failed: once more if it was only interrupted, else count it."""
@@ -391,8 +413,7 @@ class Writer:
         left = None
         try:
             if place.segment is None:
-                for start in place.read_starts(START_BYTES):
-                    check_start(start)
+                place.check_starts(check_start)
             left = place.choose(format_time(now)[:10])
         except (OSError, StoreError, FormatError) as error:
             self._reason = str(getattr(error, "strerror", None) or error)
@@ -402,8 +423,7 @@ class Writer:
         self._check_due_ns = due_ns
         if place.generation != generation:
             self._is_torn = self._is_failing = False
-        if not self._is_announced:
-            self._announce()
+        self._announce()
         if left is not None:
             self._put_own("segment.left", {"segment": str(left), "why": "it lost its name"})
         self._report_gap()
@@ -449,7 +469,11 @@ class Writer:
         They stand in the old segment too, so what cannot be written again is not lost.
         """
         again = [ticket for ticket in tickets if ticket.error is None]
-        kept = self._write_lines([ticket.line for ticket in again]) if again else 0
+        kept = (
+            self._write_lines([ticket.line for ticket in again])
+            if again and self._announce()
+            else 0
+        )
         for at, ticket in enumerate(again):
             self._settle(ticket, ticket.line, at < kept)
 
@@ -465,7 +489,7 @@ class Writer:
             # The last chance to say so: try even if nothing worked a moment ago.
             self._is_failing = False
             self._check()
-        if self._is_announced:
+        if self._announced_in:
             self._put_own("writer.close", {"last": self._n, "lost": self.lost})
         due = self._place.due()
         try:

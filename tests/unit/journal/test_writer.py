@@ -134,6 +134,81 @@ def test_a_journal_of_a_newer_format_is_not_recorded_to(
     assert re.search(r"cannot record to .*: journal has format 2 .*format 1", caplog.text)
 
 
+def test_a_newer_format_shows_at_the_head_of_every_segment_of_its_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where its writer joined an older segment, and opened the next as it went on."""
+    clock = FixedClock("2026-11-20T23:59:59.000000000Z")
+    old = Recorder(tmp_path, clock=clock)
+    _emit(old, stream="old")
+    old.close()
+    with monkeypatch.context() as upgraded:
+        upgraded.setattr("whence.recorder.host.FORMAT", 2)
+        new = Recorder(tmp_path, clock=clock)
+        _emit(new, stream="new")
+        clock.advance(1)
+        _emit(new, stream="day")
+        new.close()
+    late = Recorder(tmp_path, clock=clock)
+    _emit(late, stream="late")
+    late.close()
+
+    assert late.lost == 1
+    assert read_back(tmp_path).keys == ["old:0", "new:0", "day:0"]
+
+
+@pytest.mark.parametrize("before", [b"", b"x" * 60_000 + b"\n"], ids=["long", "after a fragment"])
+def test_a_first_line_tells_its_format_however_long_it_is(before: bytes, tmp_path: Path) -> None:
+    _make_journal(tmp_path, "1", newer="1")
+    path = tmp_path / "journal" / "2026-11-21.0000.jsonl"
+    line = path.read_bytes().replace(b'"format":2', b'"format":2,"more":"%b"' % (b"x" * 50_000))
+    path.write_bytes(before + line)
+    recorder = Recorder(tmp_path, clock=FixedClock("2026-11-21T00:00:00.000000000Z"))
+    _emit(recorder, stream="late")
+    recorder.close()
+
+    assert recorder.lost == 1
+
+
+def test_a_writer_says_its_format_first_in_each_segment(tmp_path: Path) -> None:
+    clock = FixedClock()
+    recorder = Recorder(tmp_path, clock=clock)
+    for day in "abc":
+        _emit(recorder, 2, stream=day)
+        clock.advance(86_400)
+    recorder.close()
+
+    found = read_back(tmp_path)
+    assert _types(found) == [
+        "writer.open", *["happened"] * 2, "segment.open", *["happened"] * 2,
+        "segment.open", *["happened"] * 2, "writer.close",
+    ]  # fmt: skip
+    assert [event.n for event in found.events] == list(range(10))
+    (hello,), again = found.own("writer.open"), found.own("segment.open")
+    assert all(each["format"] == hello["format"] for each in again)
+    assert len(_segments(tmp_path)) == 3
+
+
+def test_nothing_of_a_writer_stands_before_its_format(tmp_path: Path) -> None:
+    clock, disk = FixedClock(), FailingDisk()
+    recorder = Recorder(tmp_path, clock=clock, disk=disk)
+    _emit(recorder, stream="before")
+    clock.advance(86_400)
+    disk.fault = Fault(operation="write", at=disk.calls["write"], error=errno.ENOSPC, for_ever=True)
+    _emit(recorder, stream="lost")
+    disk.heal()
+    _emit(recorder, stream="after")
+    recorder.close()
+
+    found = read_back(tmp_path)
+    assert _types(found) == [
+        "writer.open", "happened", "segment.open", "happened", "writer.gap", "writer.close"
+    ]  # fmt: skip
+    assert found.keys == ["before:0", "after:0"]
+    counts = [event.n for event in found.events]
+    assert counts == sorted(counts)
+
+
 def test_a_segment_that_cannot_be_read_is_still_written_to(tmp_path: Path) -> None:
     _make_journal(tmp_path, "12", newer="2")
     disk = FailingDisk(Fault(operation="read_start", at=0, error=errno.EACCES, for_ever=True))
