@@ -44,6 +44,7 @@ _BASE64URL = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 _STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _SQUARE = bytes.maketrans(b"{}", b"[]")
+_RUNS = re.compile(rb"\[+|\]+").findall
 
 # Strings and brackets of a line that is read from its end: there a quote belongs to its string
 # if a backslash follows, since between strings there are none.
@@ -331,10 +332,23 @@ def _is_too_deep(text: bytes, levels: int) -> bool:
     if text.count(b"[") + text.count(b"{") <= levels:
         return False
     brackets = _STRINGS.sub(b"", text).translate(_SQUARE, _NO_BRACKETS)
-    # Each round takes the innermost level away.
-    for _ in range(levels):
-        brackets = brackets.replace(b"[]", b"")
+    while brackets and levels:
+        # Each round takes the innermost level away. Where that is little, they stand in few runs.
+        outer = brackets.replace(b"[]", b"")
+        if len(outer) > len(brackets) - len(brackets) // 16:
+            return _is_run_too_deep(brackets, levels)
+        brackets, levels = outer, levels - 1
     return brackets != b""
+
+
+def _is_run_too_deep(brackets: bytes, levels: int) -> bool:
+    """As `_is_too_deep` in one pass, for nothing but square brackets."""
+    depth = 0
+    for run in _RUNS(brackets):
+        depth += len(run) if run.startswith(b"[") else -len(run)
+        if not 0 <= depth <= levels:
+            return True
+    return depth != 0
 
 
 def _is_utf8(text: bytes) -> bool:

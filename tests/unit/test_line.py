@@ -1,6 +1,7 @@
 """A line is an event or it is not: one answer, whatever the bytes, the same as the reference's."""
 
 import copy
+import itertools
 import json
 import os
 import pickle
@@ -37,6 +38,7 @@ from whence.line import (
     decode_lines,
     encode_event,
     encode_head,
+    payload_problem,
     seal_event,
     sealed_entry,
     split_line,
@@ -542,6 +544,18 @@ def test_however_deep_a_line_is_it_is_corrupt_and_no_more(depth: int, brackets: 
     ]
 
 
+@given(st.lists(st.tuples(st.sampled_from("[]{}"), st.integers(1, 220)), max_size=12))
+def test_depth_is_that_of_the_brackets_one_by_one(runs: list[tuple[str, int]]) -> None:
+    text = "".join(bracket * times for bracket, times in runs)
+    depths = [*itertools.accumulate(1 if bracket in "[{" else -1 for bracket in text)]
+    is_even = not depths or (min(depths) >= 0 and depths[-1] == 0)
+
+    # Few brackets are left to the decoder, whatever they look like.
+    if sum(map(text.count, "[{")) > DEPTH_MAX:
+        is_deep = "deeper" in payload_problem(text.encode())
+        assert is_deep == (not is_even or max(depths) > DEPTH_MAX)
+
+
 def test_brackets_in_text_are_not_depth() -> None:
     assert is_event(with_data(json.dumps(["[" * 5_000, '"[{\\' * 5_000]).encode()))
     assert is_event(with_data(b"[" + b"[]," * 5_000 + b"0]"))
@@ -696,8 +710,12 @@ _OPEN = PLAIN[: PLAIN.index(b'{"key"')]
         b'{"id":"{"id":"' + b'"' * 5_000_001 + b"}",
         b'{"id":"{"id":"' + b"[]" * 2_500_000 + b"}",
         b'{"id":"{"id":"}' + b" " * 5_000_000,
+        _OPEN + b"[" * 5_000_000 + b"}",
+        _OPEN + b"[" * 5_000_000 + b"[]" + b"}",
+        _OPEN + b"[" * 2_500_000 + b"]" * 2_500_000 + b"}",
+        _OPEN + (b"[" * 150 + b"]" * 100) * 20_000 + b"}",
     ],
-    ids=range(13),
+    ids=range(17),
 )
 def test_hostile_megabytes_are_one_fragment(raw: bytes) -> None:
     """Each would take hours if every place that looks like a start were tried to the end."""
