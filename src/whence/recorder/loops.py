@@ -1,16 +1,22 @@
-"""Durable recording for event loops: a task waits, the loop goes on."""
+"""Durable recording for event loops: a task waits, the loop goes on.
 
-import asyncio
+Loaded with the recorder, also where no loop ever runs: `asyncio` itself is not.
+"""
+
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary, ref
 
 from whence.journal.syncs import Ticket
 from whence.journal.writer import Writer
 
+if TYPE_CHECKING:
+    import asyncio
+
 
 class _Teller:
     """Wakes the tasks of one loop, all that one sync made durable at once."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: "asyncio.AbstractEventLoop") -> None:
         # Weak, since `_tellers` keeps this for as long as the loop lives.
         self._loop = ref(loop)
 
@@ -41,6 +47,9 @@ _tellers: "WeakKeyDictionary[asyncio.AbstractEventLoop, _Teller]" = WeakKeyDicti
 
 def ask_durable(writer: Writer, head: bytes, tail: bytes) -> "asyncio.Future[None]":
     """Append a line; the future is done when it survives a power cut, or holds the StoreError."""
+    # Whoever runs a loop has it loaded.
+    import asyncio
+
     loop = asyncio.get_running_loop()
     teller = _tellers.get(loop)
     if teller is None:

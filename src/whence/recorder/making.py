@@ -5,7 +5,9 @@ from typing import Any
 
 from whence.journal.place import Layout
 from whence.recorder.payload import Payloads
+from whence.recorder.privacy import RuledRecorder, Rules
 from whence.recorder.recorder import Recorder
+from whence.recorder.redact import Redactor
 from whence.settings import Durability, JournalSettings, RedactionSettings, Settings
 
 
@@ -18,16 +20,12 @@ def make_recorder(folder: Path, settings: Settings, durability: Durability) -> R
     }
     if not settings.privacy.rule:
         return Recorder(folder, **options)
-    from whence.recorder.privacy import RuledRecorder, Rules
-
     return RuledRecorder(folder, rules=Rules(settings.privacy.rule), **options)
 
 
 def _redactor(wanted: RedactionSettings) -> Any:
     if not wanted.enabled:
         return None
-    from whence.recorder.redact import Redactor
-
     return Redactor(keys=wanted.keys, patterns=wanted.patterns, allow=wanted.allow)
 
 

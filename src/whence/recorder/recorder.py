@@ -35,6 +35,7 @@ from whence.recorder.context import Cause, caused_by, make_variable
 from whence.recorder.envelope import Names, write_extras, write_kind
 from whence.recorder.host import describe_host
 from whence.recorder.ids import IdMaker, make_salts
+from whence.recorder.loops import ask_durable
 from whence.recorder.payload import Payloads
 from whence.recorder.receipt import Receipt
 from whence.recorder.span import Span
@@ -186,8 +187,6 @@ class Recorder:
         private: bool | None = None,
     ) -> str:
         """As `emit` with durability `disk`, for event loops: tasks that wait share each sync."""
-        from whence.recorder.loops import ask_durable
-
         now = self.clock()
         event_id = self.make_id(now)
         names = self._names.get((primitive, type, agent, target)) or self._names.write(
@@ -199,7 +198,12 @@ class Recorder:
         )
         _check_size(head)
         payload, salt = self._payload(data), self._salt()
-        await ask_durable(self._writer, head, self._tail(salt, payload, bool(private)))
+        try:
+            tail = self._tail(salt, payload, bool(private))
+        except StoreError as error:
+            self._writer.lose(str(error))
+            raise
+        await ask_durable(self._writer, head, tail)
         return Receipt(event_id, salt.decode(), payload) if private else event_id
 
     def span(

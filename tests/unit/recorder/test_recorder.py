@@ -850,5 +850,35 @@ def test_a_payload_that_could_not_be_kept_apart_is_counted_with_disk_too(tmp_pat
         (tmp_path / "blobs").write_text("a file where a folder should be")
         with pytest.raises(StoreError, match="blob"):
             recorder.emit("ops", "step", data="x" * 100_000)
+        with pytest.raises(StoreError, match="blob"):
+            asyncio.run(recorder.emit_async("ops", "step", data="x" * 100_000))
 
-        assert recorder.lost == 1
+        assert recorder.lost == 2
+
+
+_RECORD_IN_EVERY_WAY = """
+import pathlib, sys
+from whence import settings
+from whence.recorder.making import make_recorder
+loaded = set(sys.modules)
+assert "asyncio" not in loaded
+import asyncio
+recorder = make_recorder(pathlib.Path(sys.argv[1]), settings.load(pathlib.Path(sys.argv[1])), "os")
+recorder.emit("ops", "step", data={"password": "x", "large": "x" * 100_000})
+recorder.emit("ops", "step", private=True, durability="disk")
+with recorder.span("ops.step"):
+    asyncio.run(recorder.emit_async("ops", "step"))
+recorder.close()
+print(sorted(name for name in {*sys.modules} - loaded if name.startswith("whence")))
+"""
+
+
+def test_all_that_recording_needs_is_loaded_before_it_begins(tmp_path: Path) -> None:
+    """A handler that interrupts an import would find half of what it imports, and could not record."""
+    (tmp_path / "whence.toml").write_text('[[privacy.rule]]\nprimitive = "x"\nprivate = true\n')
+    ran = subprocess.run(
+        [sys.executable, "-c", _RECORD_IN_EVERY_WAY, str(tmp_path)],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert ran.stdout == "[]\n"
