@@ -66,6 +66,8 @@ _NAMING, _NAMED = (
     for keys in ("name key header field", "value values")
 )
 _MOST_SPACES = 2
+# Some words, as in `{"field": "password", "value": "too short"}`.
+_SAID = re.compile(r"[A-Za-z]+(?: [A-Za-z]+)+[.!]?").fullmatch
 _INF = float("inf")
 _MINUS_INF = -_INF
 _DEFAULT = Redactor()
@@ -324,13 +326,17 @@ class _Cleaner:
     ) -> dict[str, Any]:
         clean: dict[str, Any] = {}
         same: dict[str, int] = {}
-        is_named = any(
-            type(key) is str and key in _NAMING and self._names_secret(value)
+        names = {
+            key: _text_of(value)
             for key, value in items
-        )
+            if type(key) is str and key in _NAMING and self._names_secret(value)
+        }
         for key, value in items:
             wanted, changed, names_secret = self._judge_key(key)
-            names_secret = names_secret or (is_named and wanted in _NAMED)
+            if names_secret:
+                names_secret = not self._is_folder(wanted, value)
+            elif names and wanted in _NAMED:
+                names_secret = any(self._is_named(*name, value) for name in names.items())
             name = wanted
             while name in clean:
                 same[wanted] = same.get(wanted, 1) + 1
@@ -346,7 +352,17 @@ class _Cleaner:
         name = _text_of(value)
         if not name or len(name) > _LONGEST_KEY or name.count(" ") > _MOST_SPACES:
             return False
-        return self._judge_key(name)[2]
+        # Judged as a key first, so that it is known as one.
+        judged = self._judge_key(name)
+        return judged[2] and self._redactor is not None and self._redactor.is_name(judged[0])
+
+    def _is_named(self, key: str, name: str, value: object) -> bool:
+        """Whether the text under `key` names a value beside it: what is said of a field does not count."""
+        is_said = key.lower() == "field" and _SAID(_text_of(value))
+        return not is_said and not self._is_folder(name, value)
+
+    def _is_folder(self, name: str, value: object) -> bool:
+        return self._redactor is not None and self._redactor.is_folder(name, _text_of(value))
 
     def _find_named(self, parts: list[Any]) -> set[int]:
         """The places of secrets that what stands before them names: raw headers, command lines."""

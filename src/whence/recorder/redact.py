@@ -35,16 +35,18 @@ RUN = "x" * SHORTEST
 OPTION = "--"
 _TAIL_SIZE = 3
 
-# Words that name a secret wherever they stand in a key, then pairs of words that do so together.
+# Words that name a secret wherever they stand in a key, then pairs of words that do so together,
+# also as more than one `key`.
 _KEYS = """
     token password passwords passwd passphrase passcode pwd secret secrets authorization
     credential credentials creds cookie cookies jwt otp totp
-    apikey apitoken apisecret accesskey accesstoken authkey authtoken bearertoken clientsecret
+    apikey apikeys apitoken apisecret accesskey accesstoken authkey authtoken bearertoken clientsecret
     csrftoken dbpassword idtoken oauthtoken pgpassword privatekey refreshtoken secretkey
     securitytoken sessiontoken signingkey sshkey userpassword usertoken
     access_key account_key api_key app_key auth_key client_key deploy_key encryption_key
     license_key master_key private_key secret_key service_key shared_key signing_key ssh_key storage_key
 """.split()
+_KEYS += [f"{key}s" for key in _KEYS if key.endswith("_key")]
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _EDGE = "(?![A-Za-z0-9])"
@@ -56,6 +58,8 @@ _PEM = re.compile(
     re.ASCII,
 )
 _URL_PASSWORD = re.compile(r"://[^\s/@:]*:([^\s/@]+)@", re.ASCII)
+# A name, of a person or a program, is shorter or has no digit.
+_URL_TOKEN = re.compile(r"://(?=[a-zA-Z_~-]*\d)(?=[\d_~-]*[a-zA-Z])([\w~-]{20,})@", re.ASCII)
 _CURL_USER = re.compile(
     r"(?<!\S)(?:-u[ \t=]{0,5}|--user[ \t=]{1,5})[\"']?[^\s:=\"']{0,64}:([^\s\"']+)", re.ASCII
 )
@@ -68,6 +72,10 @@ _ASSIGNMENT = re.compile(
     r"(?<![\w.-])([\w.-]{0,63}[A-Za-z])(?:\\{0,2}[\"'])?[ \t]{0,4}(?:=>|:=|[:=](?!=))[ \t]{0,4}",
     re.ASCII,
 )
+# Between quotes, signs alone are what a parser stumbled over: `unexpected token: '}'`.
+_SIGNS = re.compile(r"[\W_]{0,3}")
+# What is in `pwd` if not a password: the folder that a shell is in.
+_FOLDER = re.compile(r"[/~]|[A-Za-z]:[\\/]")
 _QUOTED = re.compile(r"(\\{0,2}[\"'])(.*?)(?:\1|\Z)", re.DOTALL)
 _BARE = re.compile(
     r"(?:(?i:bearer|basic|token|digest|negotiate|apikey)[ \t]+)?([^\s\"'`,;&|<>(){}\[\]\\]+)",
@@ -86,6 +94,7 @@ _OPTION = re.compile(
 )
 _NAME = re.compile(r"[\w.-]{0,63}[A-Za-z]", re.ASCII).fullmatch
 _NO_WORD = re.compile(r"[^A-Za-z _-]").search
+_COUNTED = "0123456789_-. "
 _DIGIT = re.compile("[0-9]")
 _NUMBER = re.compile(r"[+-]?\d{1,7}(?:\.\d{1,9})?%?", re.ASCII)
 
@@ -141,7 +150,22 @@ class Redactor:
             and _NAME(name) is not None
             and self._ends_in_secret(name)
             and (_is_surely_name(name) or _NO_WORD(value) is not None)
+            and not self.is_folder(name, value)
         )
+
+    def is_name(self, text: str) -> bool:
+        """Tell whether a text that stands as a name is that of a secret: by its end, as in a list.
+
+        Names are also titles and phrases (`Secret Garden`, `token_bucket`). One that people write for
+        nothing else (`SECRET_KEY_BASE`) may hold its word anywhere.
+        """
+        return self.is_secret_key(text) and (
+            _is_surely_name(text) or self._ends_in_secret(text.rstrip(_COUNTED))
+        )
+
+    def is_folder(self, name: str, value: str) -> bool:
+        """Tell whether `value` is where a shell is, which it says under `PWD`, and no password."""
+        return name in ("pwd", "PWD") and _FOLDER.match(value) is not None
 
     def allows(self, text: str) -> bool:
         """Tell whether `text` is one of those that are never replaced."""
@@ -182,7 +206,7 @@ class Redactor:
     def _find(self, text: str) -> Iterator[tuple[int, int]]:
         yield from self._find_shapes(text)
         yield from self._find_assigned(text)
-        for pattern in (_PEM, _URL_PASSWORD, _SCHEME, *self._patterns):
+        for pattern in (_PEM, _URL_PASSWORD, _URL_TOKEN, _SCHEME, *self._patterns):
             for match in pattern.finditer(text):
                 start, end = match.span(1 if pattern.groups and match[1] else 0)
                 if start < end:
@@ -190,8 +214,9 @@ class Redactor:
         if whole := _BEARER.match(text):
             yield whole.span(1)
         for match in _OPTION.finditer(text):
-            if self._ends_in_secret(match[1]):
-                yield match.span(3 if match[2] else 4)
+            group = 3 if match[2] else 4
+            if self._ends_in_secret(match[1]) and not self.is_folder(match[1], match[group]):
+                yield match.span(group)
         if "curl" in text:
             for match in _CURL_USER.finditer(text):
                 yield match.span(1)
@@ -223,13 +248,15 @@ class Redactor:
                 continue
             name = match[1]
             if quoted := _QUOTED.match(text, match.end()):
-                yield quoted.span(2)
+                if not _SIGNS.fullmatch(quoted[2]) and not self.is_folder(name, quoted[2]):
+                    yield quoted.span(2)
                 done = quoted.end(2)
             elif bare := _BARE.match(text, match.end()):
                 # Prose and code also say `token: later`, `password=secret` and `token=17`.
                 surely = _is_surely_name(name)
                 surely = surely or text[match.start() - 1 : match.start()] in ("?", "&")
-                if (surely or _DIGIT.search(bare[1])) and not _NUMBER.fullmatch(bare[1]):
+                is_harmless = _NUMBER.fullmatch(bare[1]) or self.is_folder(name, bare[1])
+                if (surely or _DIGIT.search(bare[1])) and not is_harmless:
                     yield bare.span(1)
                 done = bare.end(1)
 

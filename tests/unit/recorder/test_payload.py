@@ -358,6 +358,11 @@ def test_a_secret_is_found_in_texts_below_keys_that_are_known_to_be_harmless(tex
         (["Authorization", "Bearer x"], ["/value/1"]),
         ({"args": ["login", "--password", "x", "-v", "--token", "y"]}, ["/args/2", "/args/5"]),
         ({"command": "login --password x -v"}, ["/command"]),
+        ({"name": "SECRET_KEY_BASE", "value": "x"}, ["/value"]),
+        ({"name": "password_2", "value": "x"}, ["/value"]),
+        ({"name": "password", "value": "correct horse"}, ["/value"]),
+        ({"field": "password", "value": "hunter"}, ["/value"]),
+        ({"pwd": "x", "env": {"PWD": "hunter2", "DB_PWD": "/x"}}, ["/pwd", "/env/PWD", "/env/DB_PWD"]),
     ],
 )  # fmt: skip
 def test_a_secret_is_known_by_what_stands_beside_it(data: Any, redacted: list[str]) -> None:
@@ -379,6 +384,11 @@ def test_a_secret_is_known_by_what_stands_beside_it(data: Any, redacted: list[st
         {"fields": ["password", "email"], "tags": ["secret", "token", "v2"]},
         {"args": ["--password", "--verbose"], "more": ["login", "--tokens", "x"]},
         {"pairs": [["password", 5], ["zealot-1", "task-1"]]},
+        {"pwd": "/home/x", "env": {"PWD": "C:\\x"}, "more": [{"name": "PWD", "value": "~/x"}]},
+        {"name": "Secret Garden", "value": "book"},
+        {"key": "token_bucket", "value": "refill"},
+        {"name": "password reset", "value": "sent"},
+        {"Field": "password", "Value": "too short"},
     ],
 )
 def test_what_only_looks_like_a_pair_stays(data: Any) -> None:

@@ -153,6 +153,9 @@ def test_any_text_may_be_asked_about(text: str) -> None:
         "they saved money; the keys; task-sub1 sk-learn; it's. s.e.",
         "the --password option is old -- a --token flag, the --api-key, and --password-file x",
         "run it with --password -v or --token-count 17 -p hunter2 --tokens 17",
+        "cd $PWD; PWD=/root/app1 pwd: ~/x1 pwd='C:\\x' run --pwd /srv/x1",
+        "SyntaxError: unexpected token: '}', got token ')', want token: '=>'",
+        "git@github.com ssh://git@github.com https://a-rather-long-user-name@host/x",
     ],
 )
 def test_what_is_no_secret_stays_and_is_the_same_object(text: str) -> None:
@@ -172,6 +175,11 @@ def test_what_is_no_secret_stays_and_is_the_same_object(text: str) -> None:
         ("sent Basic dXNlcjpwYXNzd29yZA== off", "sent Basic [redacted] off"),
         ("postgres://bob:pw@db.test/x", "postgres://bob:[redacted]@db.test/x"),
         ("redis://:p:w@cache and more", "redis://:[redacted]@cache and more"),
+        (
+            "git clone https://k3f9a2c81qzmk3f9a2c81qzm@git.test/x.git",
+            "git clone https://[redacted]@git.test/x.git",
+        ),
+        ("PWD=hunter2 db_pwd=/x1 pwd='~'", "PWD=[redacted] db_pwd=[redacted] pwd='~'"),
         ("https://x.test/?a=1&token=later&b=2", "https://x.test/?a=1&token=[redacted]&b=2"),
         ("export DB_PASSWORD=correcthorse", "export DB_PASSWORD=[redacted]"),
         ("login --password=correcthorse -v", "login --password=[redacted] -v"),
@@ -222,7 +230,8 @@ def test_tokens_side_by_side_are_each_replaced() -> None:
     "token access_token accessToken ACCESS-TOKEN x.token session_token apiKey api_key API-KEY "
     "apikey APIKey authorization Proxy-Authorization password user.password passwd pwd db_pwd "
     "secret client_secret clientSecret private_key privateKey cookie Set-Cookie credential "
-    "credentials creds passphrase aws_secret_access_key OAuthToken token2 password_hash jwt".split(),
+    "credentials creds passphrase aws_secret_access_key OAuthToken token2 password_hash jwt "
+    "api_keys privateKeys API-KEYS apikeys".split(),
 )
 def test_a_key_names_a_secret_by_one_of_its_words(key: str) -> None:
     assert Redactor().is_secret_key(key)
@@ -271,7 +280,7 @@ def test_a_text_may_name_its_neighbour(name: str, value: str) -> None:
     [
         ("password", "email"), ("token", "user_id"), ("secret", "very secret"), ("task", "hunter2"),
         ("tokens", "x1"), ("the password", "hunter2"), ("--password", "--verbose"), ("", "x1"),
-        ("password-file", "x1"), ("token_count", "17"), ("密token", "x1"),
+        ("password-file", "x1"), ("token_count", "17"), ("密token", "x1"), ("PWD", "/srv/x1"),
     ],
 )  # fmt: skip
 def test_words_side_by_side_are_no_pair(name: str, value: str) -> None:
