@@ -231,7 +231,7 @@ def verb(
 
 
 def _refuse_other_bytes(values: Mapping[str, Any]) -> None:
-    """Refuse what is no text, as `$'a\\xff'`; only the name of a file may be any bytes."""
+    r"""Refuse what is no text, as `$'a\xff'`; only the name of a file may be any bytes."""
     for name, value in values.items():
         if isinstance(value, str) and name != "file":
             try:

@@ -422,7 +422,7 @@ def test_a_zone_that_nobody_knows_is_refused() -> None:
 
 
 def test_what_was_never_recorded_is_not_found() -> None:
-    with pytest.raises(NotFoundError, match="^no wake is recorded$"):
+    with pytest.raises(NotFoundError, match=r"^no wake is recorded$"):
         finish_phrase(LastType(types=("wake",)), [])
     with pytest.raises(NotFoundError, match="counts back 2 wake events, and only 1 is recorded"):
         finish_phrase(LastType(types=("wake",), back=2), [NOW])
