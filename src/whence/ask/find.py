@@ -12,7 +12,7 @@ decoded always. Payloads in blobs are searched too.
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -47,7 +47,9 @@ _OBJECT_END = b"}}\n"
 # Little enough to stay in the processor's cache from one look at it to the next.
 _CHUNK_BYTES = 256 * 1024
 
-_SLACK = timedelta(days=1)
+_SLACK_DAYS = 1
+_DAY_NS = 86_400 * 1_000_000_000
+_DAY_ZERO = date(1970, 1, 1).toordinal()
 
 _encode = msgspec.json.Encoder().encode
 
@@ -211,8 +213,8 @@ def _is_before(segment: str, since: int | None) -> bool:
     """Whether all lines of a segment are older than `since`, late ones and unsteady clocks included."""
     if since is None:
         return False
-    day = datetime.strptime(segment[:10], "%Y-%m-%d").replace(tzinfo=UTC)
-    return (day + timedelta(days=1) + _SLACK).timestamp() * 1e9 <= since
+    day = date.fromisoformat(segment[:10]).toordinal() - _DAY_ZERO
+    return (day + 1 + _SLACK_DAYS) * _DAY_NS <= since
 
 
 class _Shape(NamedTuple):

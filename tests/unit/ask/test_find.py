@@ -99,6 +99,14 @@ def test_a_text_is_found_however_it_was_escaped(
     assert search(lines, wanted, ignore_case=True) == folded[::-1]
 
 
+@pytest.mark.parametrize(("asked", "kept"), [("k", "\u212a"), ("s", "ſ"), ("i", "İ"), ("i", "ı")])
+def test_letters_that_count_as_ascii_ones_are_found(asked: str, kept: str) -> None:
+    lines = [make_line(0, f'["{kept}"]'.encode())]
+
+    assert search(lines, pattern=asked, ignore_case=True) == [0]
+    assert search(lines, asked, ignore_case=True) == ([0] if asked in kept.lower() else [])
+
+
 @given(
     kept=st.lists(payload_bytes(), max_size=5),
     wanted=texts.filter(lambda text: text.strip() != ""),
@@ -287,6 +295,21 @@ def test_what_cannot_be_searched_for_is_refused(
 ) -> None:
     with pytest.raises(ValueError, match=problem):
         make_needle(text, pattern)
+
+
+@pytest.mark.parametrize("day", ["2026-11-19", "9999-12-31"])
+def test_a_segment_is_read_for_lines_of_the_day_after_its_own(tmp_path: Path, day: str) -> None:
+    """A writer with an unsteady clock stays in the segment that it has."""
+    journal = tmp_path / "journal"
+    journal.mkdir()
+    (journal / f"{day}.0000.jsonl").write_bytes(make_line(1, b'["x"]') + b"\n")
+    reader = Reader(tmp_path)
+    query = Query(since=parse_time("2026-11-20T19:00:00.000000000Z"))
+
+    finds = find(reader, make_needle("x", None), query, limit=None, note=pytest.fail)
+
+    assert [event.n for event in finds] == [1]
+    reader.close()
 
 
 def test_old_segments_are_not_read_for_a_recent_question(tmp_path: Path) -> None:
