@@ -110,6 +110,33 @@ def test_opening_by_a_new_name_fails_where_there_is_one(tmp_path: Path) -> None:
         Disk().open(tmp_path / "file", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
 
 
+def test_a_link_that_comes_as_a_segment_is_opened_is_not_followed(tmp_path: Path) -> None:
+    """Between looking and opening, somebody else may put one there."""
+
+    class HastyDisk(Disk):
+        def open(self, path: Path, flags: int, mode: int) -> int:
+            _point_at_something(path)
+            return super().open(path, flags, mode)
+
+    place = Place(tmp_path, HastyDisk(), Layout(), _ignore)
+
+    with pytest.raises(OSError):
+        place.choose("2026-11-20")
+    place.close()
+
+
+def test_a_segment_that_was_removed_is_seen_without_looking_for_its_name(tmp_path: Path) -> None:
+    place = Place(tmp_path, Disk(), Layout(), _ignore)
+    assert not place.is_removed()
+    place.choose("2026-11-20")
+    assert not place.is_removed()
+
+    (tmp_path / "journal" / _NEWEST).unlink()
+
+    assert place.is_removed()
+    place.close()
+
+
 def test_a_name_that_another_file_has_is_not_ours(tmp_path: Path) -> None:
     """Only the file itself counts, not that there is one of its name."""
     place = Place(tmp_path, Disk(), Layout(), _ignore)

@@ -351,6 +351,43 @@ def test_following_begins_anew_in_a_folder_that_was_made_anew(
     reader.close()
 
 
+def test_following_begins_when_a_segment_is_removed_as_it_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What comes under its name later is new."""
+    _write(tmp_path, d20=_event(0) + b"\n")
+    reader = Reader(tmp_path)
+    look = reader._look
+
+    def look_and_remove() -> list[tuple[str, os.stat_result]]:
+        looked = look()
+        shutil.rmtree(tmp_path / "journal", ignore_errors=True)
+        return looked
+
+    news = reader.follow(poll_s=0)
+    with monkeypatch.context() as patch:
+        patch.setattr(reader, "_look", look_and_remove)
+        assert _news(news) == []
+    _write(tmp_path, d20=_event(0) + b"\n")
+
+    assert [e.event.n for e in _news(news) if e.event] == [0]
+    reader.close()
+
+
+def test_a_line_that_changes_as_it_is_read_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An erasure writes over it in place."""
+    _write(tmp_path, d20=_event(0) + b"\n")
+    reader = Reader(tmp_path)
+    seen = [b"half erased", _event(0)]
+    monkeypatch.setattr(reader, "_line", lambda segment, offset: seen.pop(0))
+
+    assert reader.read(_FIRST, 0).n == 0
+    assert not seen
+    reader.close()
+
+
 def test_following_goes_on_when_a_segment_is_removed_as_it_is_looked_at(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
