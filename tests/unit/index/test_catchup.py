@@ -141,6 +141,30 @@ def test_windows_tie_together_what_stands_in_different_ones(
         assert [row.id for row in index.ancestors(1)] == [ids[1], ids[39]]
 
 
+def test_what_waited_is_answered_by_whichever_window_brought_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More waits than is new, so the news alone is looked through: of all windows."""
+    monkeypatch.setattr(catchup_module, "WINDOW_EVENTS", 1)
+    monkeypatch.setattr(catchup_module, "_BATCH_BYTES", 200)
+    parent = make_id(BASE_NS, 20)
+    append(tmp_path, [make_line(n, parent=parent) for n in range(20)])
+    with open_index(tmp_path) as index:
+        append(tmp_path, [make_line(20), make_line(21)])
+        index.catch_up()
+
+        found = index.by_id(parent)
+        assert found is not None
+        assert len(index.children([found.seq])) == 20
+
+
+def test_ids_in_upper_case_stay_as_they_are(tmp_path: Path) -> None:
+    names = [make_id(BASE_NS, 0xABC), make_id(BASE_NS, 0xABD).upper()]
+    append(tmp_path, [make_line(n, id=name) for n, name in enumerate(names)])
+    with open_index(tmp_path) as index:
+        assert [row.id for row in index.find(Query())] == names
+
+
 def test_times_beyond_64_bits_do_not_stop_it(tmp_path: Path) -> None:
     append(tmp_path, [make_line(0, time=200_000_000_000 * 10**9, id="far"), make_line(1)])
     with open_index(tmp_path) as index:

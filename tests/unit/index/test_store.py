@@ -19,6 +19,7 @@ from tests.unit.index.lines import BASE_NS, append, make_id, make_line, open_ind
 from whence.errors import StoreError
 from whence.event import Event
 from whence.index import Index, Problem
+from whence.index import catchup as catchup_module
 from whence.index import database as database_module
 from whence.index import store as store_module
 from whence.index.lookup import Lookup
@@ -91,6 +92,20 @@ def test_deleting_the_file_of_a_running_process_costs_it_nothing(tmp_path: Path)
         assert other.path == index.path
     left = [name for name in os.listdir(tmp_path) if name.startswith(".index")]
     assert left == [index.path.name]
+
+
+def test_an_index_that_was_written_to_by_other_means_is_made_anew(tmp_path: Path) -> None:
+    """All in it can be read, and is wrong."""
+    append(tmp_path, lines(0, 3))
+    with open_index(tmp_path) as index:
+        path = index.path
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE agents SET name = name || ' and more'")
+    db.close()
+    os.utime(path, (1, 1))
+    with open_index(tmp_path) as index:
+        assert index.path != path
+        assert index.agents() == ["agent-0", "agent-1", "agent-2"]
 
 
 def test_a_plain_file_in_its_place_is_replaced(tmp_path: Path) -> None:
@@ -472,6 +487,41 @@ def test_a_forked_child_asks_and_leaves_the_parents_index_alone(tmp_path: Path) 
 
         assert os.waitstatus_to_exitcode(status) == 5
         assert len(ids_in(index)) == 5
+
+
+def test_a_catcher_goes_on_from_where_another_came_between_its_windows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(catchup_module, "WINDOW_EVENTS", 50)
+    monkeypatch.setattr(catchup_module, "_BATCH_BYTES", 4096)
+    append(tmp_path, lines(0, 300))
+    with (
+        Index.open(tmp_path, Reader(tmp_path)) as index,
+        Index.open(tmp_path, Reader(tmp_path)) as other,
+    ):
+        path = index.path
+
+        def let_the_other_go(_done: int, _total: int) -> None:
+            other.catch_up()
+
+        found = index.catch_up(let_the_other_go)
+
+        assert 0 < found.events < 300
+        assert index.path == path
+        assert [row.seq for row in index.find(Query())] == list(range(1, 301))
+
+
+def test_a_kind_that_is_rare_no_more_is_looked_for_by_time(tmp_path: Path) -> None:
+    """Through the roll-ups, minute by minute, all of a common kind would take long."""
+    query = Query(type="alarm")
+    append(tmp_path, [*lines(0, 200), make_line(200, type="alarm")])
+    with open_index(tmp_path) as index:
+        assert index.ask(lambda lookup: lookup._is_rare(query))
+        append(tmp_path, [make_line(n, type="alarm") for n in range(201, 300)])
+        index.catch_up()
+
+        assert not index.ask(lambda lookup: lookup._is_rare(query))
+        assert len(list(index.find(query))) == 100
 
 
 def test_an_answer_does_not_wait_for_ever_for_a_catcher_that_stands_still(
