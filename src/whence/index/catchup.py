@@ -387,9 +387,15 @@ def find_news(db: sqlite3.Connection, reader: Reader) -> list[tuple[Segment, int
 
 
 def check_known_segments(db: sqlite3.Connection, reader: Reader) -> None:
-    """Look at each segment that was read before; `JournalChangedError` if one is not the same."""
+    """Look at how each segment begins that was read before; `JournalChangedError` if it is another.
+
+    One whose first line cannot be read was damaged: then the index knows best what it held.
+    """
     for name, known in _read_known(db).items():
-        _check_known(reader, name, known)
+        if known.first_offset is not None:
+            found = _id_at(reader, name, known.first_offset)
+            if found not in (None, known.first_id):
+                raise JournalChangedError(f"segment {name} was replaced", {})
 
 
 class _Known(NamedTuple):
