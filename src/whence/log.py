@@ -526,13 +526,14 @@ def open(  # noqa: A001 the public face calls it `whence.open`
 
 # -- the process's default log ---------------------------------------------------------------------
 
-_default_lock = threading.Lock()
+# Re-entrant, for a handler that records while the very first event is recorded.
+_default_lock = threading.RLock()
 _default: Log | None = None
 
 
 def _renew_default_lock() -> None:
     global _default_lock
-    _default_lock = threading.Lock()
+    _default_lock = threading.RLock()
 
 
 os.register_at_fork(after_in_child=_renew_default_lock)

@@ -118,10 +118,12 @@ def _check_there(disk: SimulatedDisk, key: str, target: Path) -> None:
 def test_a_promise_holds_in_folders_that_were_made_for_it(size: int, tmp_path: Path) -> None:
     """Their names are in folders too, up to the first that was there before."""
     disk = SimulatedDisk()
+    recorder = Recorder(_DEEP, disk=disk)
 
-    _record_durably(Recorder(_DEEP, disk=disk), "main:0", size)
+    _record_durably(recorder, "main:0", size)
 
     _check_there(disk, "main:0", tmp_path)
+    recorder.close()
 
 
 @pytest.mark.parametrize("above", [0, 1, 2])

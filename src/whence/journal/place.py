@@ -59,8 +59,9 @@ class Place:
     """Chooses, opens and syncs the segments of one writer. `fd` is None where none is open."""
 
     __slots__ = (
-        "_asked", "_bad", "_disk", "_folder", "_folders_synced", "_holders", "_kept", "_layout", "_path",
-        "_promised", "_retired", "_warn", "fd", "generation", "is_volatile", "segment",
+        "_asked", "_bad", "_disk", "_folder", "_folders_synced", "_holders", "_identity", "_kept",
+        "_layout", "_path", "_promised", "_retired", "_warn", "fd", "generation", "is_volatile",
+        "segment",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,8 @@ class Place:
         self.fd: int | None = None
         self.segment: SegmentName | None = None
         self._path = folder
+        # Which file the open segment is, once somebody asked.
+        self._identity: tuple[int, int] | None = None
         self.generation = 0
         self.is_volatile = False
         # How many lines of the present segment somebody wants on disk, how many of them are, and
@@ -136,13 +139,17 @@ class Place:
         """Whether there is any generation whose lines must be written again."""
         return bool(self._bad)
 
-    def is_removed(self) -> bool:
-        """Whether somebody removed the open segment: cheaper than `choose`, which is to be asked then.
+    def has_lost_its_name(self) -> bool:
+        """Whether what is written now would not be found: cheaper than `choose`, which is to be asked then.
 
         Also true where that cannot be seen.
         """
+        if self.fd is None:
+            return False
         try:
-            return self.fd is not None and self._disk.fstat(self.fd).st_nlink == 0
+            if self._identity is None:
+                self._identity = _identify(self._disk.fstat(self.fd))
+            return _identify(self._disk.stat(self._path)) != self._identity
         except OSError:
             return True
 
@@ -207,8 +214,7 @@ class Place:
         except (FileNotFoundError, NotADirectoryError):
             return None
         mine = self._disk.fstat(self.fd)
-        is_same = (at_path.st_ino, at_path.st_dev) == (mine.st_ino, mine.st_dev)
-        return mine.st_size if is_same else None
+        return mine.st_size if _identify(at_path) == _identify(mine) else None
 
     def _latest(self, day: str) -> SegmentName:
         """The day's newest segment that has room, or the name of the next one."""
@@ -242,6 +248,7 @@ class Place:
         warnings.append(share(path, layout.file_mode, layout.group))
         self._retire()
         self.fd, self.segment, self._path, self.is_volatile = fd, name, path, is_volatile
+        self._identity = None
         self.generation += 1
         self._promised = self._kept = 0
         for warning in filter(None, warnings):
@@ -277,3 +284,7 @@ class Place:
             self._disk.close(fd)
         except OSError:
             pass
+
+
+def _identify(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino

@@ -443,7 +443,7 @@ class Writer:
         if not self._is_closed:
             if place.is_bad(place.generation):
                 self._move_on()
-            elif place.is_removed():
+            elif place.has_lost_its_name():
                 # About to promise, and nobody would find what is written here.
                 self._check()
         if place.has_bad:

@@ -32,7 +32,6 @@ class _File:
     content: bytearray
     synced: int = 0
     """How many bytes survive a power cut for certain."""
-    is_named: bool = True
 
 
 @dataclass(slots=True)
@@ -69,8 +68,9 @@ class SimulatedDisk(Disk):
         self._random = Random(seed)
         self._syncs = syncs
         self._file_system = FileSystem(kind, kind == "tmpfs")
-        # The lock guards everything: each operation is one step.
-        self._lock = threading.Lock()
+        # The lock guards everything: each operation is one step. Re-entrant, for a recorder that is
+        # dropped without a word and closes itself inside of one.
+        self._lock = threading.RLock()
         self._numbers = 1
         self._root = _Folder(self._numbers, _MODE_ABOVE)
         self._open: dict[int, _Open] = {}
@@ -233,7 +233,7 @@ class SimulatedDisk(Disk):
         """Have somebody else remove a folder with all in it, so that no power cut brings it back."""
         with self._lock:
             folder = self._folder(path.parent)
-            _unname(folder.names.pop(path.name))
+            del folder.names[path.name]
             folder.synced.pop(path.name, None)
             folder.changes = [change for change in folder.changes if path.name not in change]
 
@@ -293,16 +293,7 @@ def _stat_result(node: "_File | _Folder") -> os.stat_result:
     is_file = isinstance(node, _File)
     mode = node.mode | (stats.S_IFREG if is_file else stats.S_IFDIR)
     size = len(node.content) if isinstance(node, _File) else _FOLDER_BYTES
-    links = int(not isinstance(node, _File) or node.is_named)
-    return os.stat_result((mode, node.number, 1, links, 0, 0, size, 0, 0, 0))
-
-
-def _unname(node: "_File | _Folder") -> None:
-    if isinstance(node, _File):
-        node.is_named = False
-    else:
-        for inner in node.names.values():
-            _unname(inner)
+    return os.stat_result((mode, node.number, 1, 1, 0, 0, size, 0, 0, 0))
 
 
 def _apply(

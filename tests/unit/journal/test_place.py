@@ -125,15 +125,40 @@ def test_a_link_that_comes_as_a_segment_is_opened_is_not_followed(tmp_path: Path
     place.close()
 
 
-def test_a_segment_that_was_removed_is_seen_without_looking_for_its_name(tmp_path: Path) -> None:
+def _remove(path: Path) -> None:
+    path.unlink()
+
+
+def _move(path: Path) -> None:
+    path.rename(path.with_name("moved"))
+
+
+def _move_folder(path: Path) -> None:
+    path.parent.rename(path.parent.with_name("moved"))
+
+
+def _link_and_remove(path: Path) -> None:
+    os.link(path, path.with_name("kept"))
+    path.unlink()
+
+
+def _replace(path: Path) -> None:
+    _move(path)
+    path.write_text("")
+
+
+@pytest.mark.parametrize("harm", [_remove, _move, _move_folder, _link_and_remove, _replace])
+def test_a_segment_that_nobody_would_find_is_noticed(
+    harm: Callable[[Path], None], tmp_path: Path
+) -> None:
     place = Place(tmp_path, Disk(), Layout(), _ignore)
-    assert not place.is_removed()
+    assert not place.has_lost_its_name()
     place.choose("2026-11-20")
-    assert not place.is_removed()
+    assert not place.has_lost_its_name()
 
-    (tmp_path / "journal" / _NEWEST).unlink()
+    harm(tmp_path / "journal" / _NEWEST)
 
-    assert place.is_removed()
+    assert place.has_lost_its_name()
     place.close()
 
 
