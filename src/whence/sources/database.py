@@ -2,21 +2,30 @@
 
 How a database is opened depends on what stands beside it:
 
-- a `-wal` or a journal in use: its owner may be writing, so we read as one more reader (`mode=ro`), and
-  each answer is one snapshot. A `-shm` may change; the database and its `-wal` do not.
-- neither: as a file that does not change (`immutable=1`), so that no file appears beside it. If its owner
-  changes it after all, what was being read is read again, or refused where some of it was given away.
-- what can be read neither way (a folder we may not write, a transaction that a dead owner left half done)
-  is read from a private copy, which is thrown away at the end.
+- a `-wal` and its `-shm`: its owner may be writing, so we read as one more reader (`mode=ro`), and each answer
+  is one snapshot. The `-shm` may change; the database and its `-wal` do not.
+- no `-wal`, and it wants none: as one more reader too, since its owner may keep his journal in memory and only
+  his locks tell what is not committed.
+- no `-wal`, but it would want one: as a file that does not change (`immutable=1`), so that none appears beside
+  it. If its owner changes it after all, what was being read is read again, or refused where some of it was
+  given away.
+- what can be read in no such way (a `-wal` without a `-shm`, which we will not make; a folder we may not write;
+  a transaction that a dead owner left half done) is read from a private copy, which is thrown away at the end.
+
+The owner may be this very process, and closing any descriptor of a file drops all locks that a process holds on
+it. SQLite knows of that and waits; so nothing here opens a database or what stands beside it but SQLite, and the
+copy is made by another process.
 
 Every SQLite error is a `StoreError` (try again) or a `CorruptError` (it is not what it should be), with the
 path.
 """
 
 import os
-import shutil
 import sqlite3
+import stat
+import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -25,8 +34,11 @@ from urllib.parse import quote
 
 from whence.errors import CorruptError, StoreError, WhenceError
 
-BUSY_TIMEOUT_S = 2.0
+BUSY_TIMEOUT_S = 1.0
 """How long to wait for an owner that holds everybody off."""
+
+BUSY_REST_S = 5.0
+"""For so long after that nobody waits any more."""
 
 BATCH = 500
 """Rows fetched at a time; a change of the file is noticed before they are given on."""
@@ -34,11 +46,11 @@ BATCH = 500
 _BATCH_FIRST = 20
 """So many at first, since some only want to see the first row; then more and more."""
 
-_MAGIC = b"SQLite format 3\0"
 _INT_MAX = 2**63 - 1
-_BESIDE = ("-wal", "-journal")
+_BESIDE = ("-wal", "-journal", "-shm")
+_COPIED = ("", "-wal", "-journal")
 _ATTEMPTS = 3
-_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_FORMAT}
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NEEDS_COPY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
 
@@ -47,18 +59,39 @@ Function = tuple[int, Callable[..., Any]]
 """How many values a function of ours takes, and what it does; it must not raise."""
 
 
+class Patience:
+    """How long is waited for owners that hold everybody off: by all who share it together, not by each."""
+
+    def __init__(self, timeout_s: float = BUSY_TIMEOUT_S) -> None:
+        self._timeout_s = timeout_s
+        self._rests_until_s = 0.0
+
+    def left_s(self) -> float:
+        """So long may be waited now."""
+        return 0.0 if time.monotonic() < self._rests_until_s else self._timeout_s
+
+    def lose(self) -> None:
+        """Somebody waited in vain."""
+        self._rests_until_s = time.monotonic() + BUSY_REST_S
+
+
 class _State(NamedTuple):
     """What of a file tells that it is another one, or was changed."""
 
     file: int
-    is_live: bool
-    """Whether a `-wal` or a journal in use stands beside it."""
+    is_shared: bool
+    """Whether a `-wal` stands beside it, and the `-shm` by which its owner shares it."""
     sizes: tuple[tuple[int, int], ...]
     """Size and time of change of the file, its `-wal` and its journal."""
 
+    @property
+    def is_left(self) -> bool:
+        """Whether a `-wal` that holds something was left, or is shared with nobody."""
+        return not self.is_shared and self.sizes[1][0] > 0
+
     def is_as(self, other: "_State", *, is_watched: bool) -> bool:
-        """Whether what was opened as `other` can be read on. SQLite sees changes by itself, if it looks."""
-        return self == other if is_watched else self[:2] == other[:2]
+        """Whether what was opened as `other` can be read on. SQLite sees by itself what an owner shares."""
+        return self == other if is_watched or not self.is_shared else self[:2] == other[:2]
 
 
 class _Opened:
@@ -74,8 +107,15 @@ class _Opened:
         self.is_watched = is_watched
         """Whether we look for changes of the file, since SQLite does not."""
         self.copy: tempfile.TemporaryDirectory[str] | None = None
+        self.timeout_s = -1.0
         self.readers = 0
         self.is_retired = False
+
+    def wait(self, timeout_s: float) -> None:
+        """From now on wait so long for an owner that holds everybody off."""
+        if timeout_s != self.timeout_s:
+            self.connection.execute(f"PRAGMA busy_timeout = {round(timeout_s * 1000)}")
+            self.timeout_s = timeout_s
 
     def retire(self) -> None:
         self.is_retired = True
@@ -100,11 +140,11 @@ class Database:
         path: Path,
         *,
         functions: Mapping[str, Function] = {},
-        busy_timeout_s: float = BUSY_TIMEOUT_S,
+        patience: Patience | None = None,
     ) -> None:
         self.path = path
         self._functions = functions
-        self._busy_timeout_s = busy_timeout_s
+        self._patience = patience or Patience()
         self._opened: _Opened | None = None
         self._openings = 0
 
@@ -200,6 +240,7 @@ class Database:
         self, opened: _Opened, sql: str, parameters: Sequence[Any]
     ) -> Iterator[list[tuple[Any, ...]]]:
         try:
+            opened.wait(self._patience.left_s())
             cursor = opened.connection.execute(sql, [*map(_fit, parameters)])
             size = _BATCH_FIRST
             while batch := cursor.fetchmany(size):
@@ -209,11 +250,13 @@ class Database:
         except sqlite3.Error as error:
             # Half of a page from before and half from after looks like damage, and is none.
             self._check_unchanged(opened)
-            raise _translate(self.path, error) from error
+            raise self._tell(error) from error
         self._check_unchanged(opened)
 
     def _check_unchanged(self, opened: _Opened) -> None:
-        if opened.is_watched and _look_at(self.path, opened.real) != opened.state:
+        # A copy stays what it is until the next question.
+        is_moving = opened.is_watched and opened.copy is None
+        if is_moving and _look_at(self.path, opened.real) != opened.state:
             raise _ChangedError
 
     def _open(self) -> _Opened:
@@ -224,44 +267,86 @@ class Database:
                 return opened
             opened.retire()
             self._opened = None
-        self._opened = _open(self.path, self._busy_timeout_s)
+        try:
+            self._opened = _open(self.path, self._patience.left_s())
+        except sqlite3.Error as error:
+            raise self._tell(error) from error
         self._openings += 1
         for name, (size, function) in self._functions.items():
             self._opened.connection.create_function(name, size, function, deterministic=True)
         return self._opened
+
+    def _tell(self, error: sqlite3.Error) -> WhenceError:
+        if _primary_code(error) in _BUSY:
+            self._patience.lose()
+        return _translate(self.path, error)
 
 
 def open_database(
     path: Path,
     *,
     functions: Mapping[str, Function] = {},
-    busy_timeout_s: float = BUSY_TIMEOUT_S,
+    patience: Patience | None = None,
 ) -> Database:
     """Make the database at `path` readable; nothing is opened before the first question.
 
-    `functions` can be called in statements, by name: how many values each takes, and what it does.
+    `functions` can be called in statements, by name: how many values each takes, and what it does. Databases that
+    are asked together share their `patience`.
     """
-    return Database(path, functions=functions, busy_timeout_s=busy_timeout_s)
+    return Database(path, functions=functions, patience=patience)
+
+
+def is_database(path: Path) -> bool:
+    """Whether the file at `path` is an SQLite database, damaged or not, rather than something else.
+
+    Raises:
+        StoreError: it is not there, or may not be looked at.
+    """
+    real = _find(path)
+    if _look_at(path, real).sizes[0][0] == 0:
+        return False
+    try:
+        _connect(real, "mode=ro&immutable=1", 0).close()
+    except sqlite3.Error as error:
+        return _primary_code(error) != sqlite3.SQLITE_NOTADB
+    return True
 
 
 class _ChangedError(Exception):
     """The file was written to while we read it as one that does not change."""
 
 
+def _find(path: Path) -> str:
+    """Where the file at `path` stands once links are followed."""
+    try:
+        return os.path.realpath(path)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"look at {path}: {error}") from error
+
+
 def _look_at(path: Path, real: str) -> _State:
-    """Look at a database and what stands beside it, without opening it."""
+    """Look at a database and what stands beside it, without opening it.
+
+    Raises:
+        StoreError: it is not there, or cannot be looked at. `CorruptError`: it is no file.
+    """
     try:
         found = os.stat(path)
-        wal, journal = (_stat_or_none(real + suffix) for suffix in _BESIDE)
-        is_live = wal is not None or (journal is not None and _is_hot(real + "-journal"))
+        wal, journal, shm = (_stat_or_none(real + suffix) for suffix in _BESIDE)
     except FileNotFoundError as error:
         raise StoreError(f"{path} is not there") from error
     except OSError as error:
         raise StoreError(f"look at {path}: {error.strerror}") from error
+    if stat.S_ISDIR(found.st_mode):
+        raise CorruptError(f"{path} is a folder, want an SQLite database")
+    for each, suffix in zip((found, wal, journal, shm), ("", *_BESIDE), strict=True):
+        # Whoever opens a pipe waits for somebody to write into it.
+        if each is not None and not stat.S_ISREG(each.st_mode):
+            raise CorruptError(f"{path}{suffix} is no file, want an SQLite database")
     sizes = (
         (each.st_size, each.st_mtime_ns) if each else (-1, 0) for each in (found, wal, journal)
     )
-    return _State(found.st_ino, is_live, tuple(sizes))
+    return _State(found.st_ino, wal is not None and shm is not None, tuple(sizes))
 
 
 def _stat_or_none(path: str) -> os.stat_result | None:
@@ -271,51 +356,44 @@ def _stat_or_none(path: str) -> os.stat_result | None:
         return None
 
 
-def _is_hot(journal: str) -> bool:
-    """Whether a rollback journal is in use; a finished one may stay, empty or zeroed."""
-    try:
-        with open(journal, "rb") as file:
-            return file.read(1) not in (b"", b"\0")
-    except FileNotFoundError:
-        return False
-
-
-def _open(path: Path, busy_timeout_s: float) -> _Opened:
-    real = os.path.realpath(path)
+def _open(path: Path, timeout_s: float) -> _Opened:
+    real = _find(path)
     state = _look_at(path, real)
-    _check_header(path)
-    how = "mode=ro" if state.is_live else "mode=ro&immutable=1"
-    try:
-        connection = _connect(real, how, busy_timeout_s)
-        return _Opened(connection, real, state, is_watched=not state.is_live)
-    except sqlite3.Error as error:
-        if not state.is_live or _primary_code(error) not in _NEEDS_COPY:
-            raise _translate(path, error) from error
-    return _open_copy(path, real, busy_timeout_s)
-
-
-def _check_header(path: Path) -> None:
-    try:
-        with path.open("rb") as file:
-            magic = file.read(len(_MAGIC))
-    except FileNotFoundError as error:
-        raise StoreError(f"{path} is not there") from error
-    except IsADirectoryError as error:
-        raise CorruptError(f"{path} is a folder, want an SQLite database") from error
-    except OSError as error:
-        raise StoreError(f"read {path}: {error.strerror}") from error
-    if not magic:
+    if state.sizes[0][0] == 0:
         raise CorruptError(f"{path} is empty, want an SQLite database")
-    if magic != _MAGIC:
-        raise CorruptError(f"{path} is encrypted or no SQLite database: it starts with {magic!r}")
+    if state.is_left:
+        return _open_copy(path, real)
+    if not state.is_shared and _wants_wal(real):
+        connection = _connect(real, "mode=ro&immutable=1", timeout_s)
+        return _Opened(connection, real, state, is_watched=True)
+    try:
+        connection = _connect(real, "mode=ro", timeout_s)
+    except sqlite3.Error as error:
+        if _primary_code(error) not in _NEEDS_COPY:
+            raise
+        return _open_copy(path, real)
+    return _Opened(connection, real, state, is_watched=False)
 
 
-def _connect(path: str, how: str, busy_timeout_s: float) -> sqlite3.Connection:
+def _wants_wal(real: str) -> bool:
+    """Whether reading a database without a `-wal` would make one.
+
+    SQLite cannot share a `-wal` where it must not lock, and says so before it makes any. What else is wrong is
+    found by whoever reads.
+    """
+    try:
+        _connect(real, "mode=ro&nolock=1", 0).close()
+    except sqlite3.Error as error:
+        return _primary_code(error) == sqlite3.SQLITE_CANTOPEN
+    return False
+
+
+def _connect(path: str, how: str, timeout_s: float) -> sqlite3.Connection:
     """Open and read the first page, so that what is wrong shows here."""
     connection = sqlite3.connect(
         f"file:{quote(os.fsencode(path))}?{how}",
         uri=True,
-        timeout=busy_timeout_s,
+        timeout=timeout_s,
         isolation_level=None,
         check_same_thread=False,
     )
@@ -342,17 +420,13 @@ def _decode_text(text: bytes) -> str:
     return text.decode(errors="replace")
 
 
-def _open_copy(path: Path, real: str, busy_timeout_s: float) -> _Opened:
+def _open_copy(path: Path, real: str) -> _Opened:
     """Copy the database and what stands beside it, and let SQLite recover the copy."""
     folder = tempfile.TemporaryDirectory(prefix="whence-")
     try:
-        state, copy = _copy(path, real, folder.name)
-        try:
-            opened = _Opened(
-                _connect(copy, "mode=rw", busy_timeout_s), real, state, is_watched=True
-            )
-        except sqlite3.Error as error:
-            raise _translate(path, error) from error
+        copy = os.path.join(folder.name, "copy.db")
+        state = _copy(path, real, copy)
+        opened = _Opened(_connect(copy, "mode=rw", 0), real, state, is_watched=True)
     except BaseException:
         folder.cleanup()
         raise
@@ -360,23 +434,35 @@ def _open_copy(path: Path, real: str, busy_timeout_s: float) -> _Opened:
     return opened
 
 
-def _copy(path: Path, real: str, folder: str) -> tuple[_State, str]:
+def _copy(path: Path, real: str, copy: str) -> _State:
     """Copy until nothing changed meanwhile: a database and a `-wal` of two moments are damaged."""
-    copy = os.path.join(folder, "copy.db")
     for _ in range(_ATTEMPTS):
         before = _look_at(path, real)
-        try:
-            shutil.copyfile(real, copy)
-            for suffix in _BESIDE:
-                with suppress(FileNotFoundError):
-                    os.unlink(copy + suffix)
-                with suppress(FileNotFoundError):
-                    shutil.copyfile(real + suffix, copy + suffix)
-        except OSError as error:
-            raise StoreError(f"copy {path} to read it: {error.strerror}") from error
+        problem = ""
+        for suffix, (size, _) in zip(_COPIED, before.sizes, strict=True):
+            with suppress(FileNotFoundError):
+                os.unlink(copy + suffix)
+            if size >= 0:
+                problem = problem or _copy_file(real + suffix, copy + suffix)
         if _look_at(path, real) == before:
-            return before, copy
-    raise StoreError(f"{path} is written to all the time, and its folder is not ours to write")
+            if problem:
+                raise StoreError(f"copy {path} to read it: {problem}")
+            return before
+    raise StoreError(f"{path} is written to all the time, and cannot be read as it stands")
+
+
+def _copy_file(file: str, copy: str) -> str:
+    """Have another process copy a file, and say what went wrong. What it closes are its own descriptors."""
+    try:
+        done = subprocess.run(
+            ["cp", file, copy], stdin=subprocess.DEVNULL, capture_output=True, check=False
+        )
+        if done.returncode == 0:
+            os.chmod(copy, 0o600)
+            return ""
+    except OSError as error:
+        return f"cp: {error.strerror}"
+    return done.stderr.decode(errors="replace").strip() or f"cp ended with {done.returncode}"
 
 
 def _primary_code(error: sqlite3.Error) -> int:
@@ -388,6 +474,8 @@ def _translate(path: Path, error: sqlite3.Error) -> WhenceError:
     code = _primary_code(error)
     if code in _BUSY:
         return StoreError(f"{path} is locked by another program")
+    if code == sqlite3.SQLITE_NOTADB:
+        return CorruptError(f"{path} is encrypted, damaged or no SQLite database")
     if code in _CORRUPT:
         return CorruptError(f"{path} is damaged: {error}")
     if code == sqlite3.SQLITE_ERROR:

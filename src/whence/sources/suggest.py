@@ -13,7 +13,7 @@ import msgspec
 
 from whence.errors import CorruptError, StoreError
 from whence.sources.builtin import recognise
-from whence.sources.database import Database, open_database
+from whence.sources.database import Database, is_database, open_database
 from whence.sources.lines import decode_line, open_lines, read_lines
 from whence.sources.schema import quote, read_table, table_names
 from whence.sources.times import Clock, Unit
@@ -66,18 +66,10 @@ def suggest(path: Path) -> str:
     """
     if path.is_dir():
         raise StoreError(f"{path} is a folder: name a database or a file of JSON lines in it")
-    if _is_database(path):
+    if is_database(path):
         with open_database(path) as database:
             return _suggest_database(database, path)
     return _suggest_lines(path)
-
-
-def _is_database(path: Path) -> bool:
-    with open_lines(path) as file:
-        try:
-            return file.read(16) == b"SQLite format 3\0"
-        except (OSError, EOFError) as error:
-            raise StoreError(f"read {path}: {error}") from error
 
 
 def _suggest_database(database: Database, path: Path) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from whence.errors import CorruptError, StoreError
-from whence.sources.database import Database, open_database
+from whence.sources.database import Database, Patience, is_database, open_database
+from whence.sources.suggest import suggest
 
 _OWNER = """
 import os, sqlite3, sys
@@ -208,6 +209,149 @@ def test_a_folder_that_is_not_ours_to_write_is_read_through_a_copy() -> None:
         assert sorted(path.name for path in folder.iterdir()) == ["db", "db-wal"]
 
 
+_HOLD = "run('PRAGMA journal_mode={}', 'CREATE TABLE t (a)', 'INSERT INTO t VALUES (1)')\n"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["PRAGMA journal_mode=WAL"],
+        ["PRAGMA journal_mode=DELETE"],
+        # Without a `-shm` it is read through a copy.
+        ["PRAGMA locking_mode=EXCLUSIVE", "PRAGMA journal_mode=WAL"],
+    ],
+)
+def test_an_owner_in_this_process_keeps_its_locks(tmp_path: Path, settings: list[str]) -> None:
+    """Closing any descriptor of a file drops all locks that the process holds on it."""
+    path = tmp_path / "db"
+    owner = sqlite3.connect(path, isolation_level=None)
+    for statement in (*settings, "CREATE TABLE t (a)", "BEGIN IMMEDIATE"):
+        owner.execute(statement)
+    other = "db.execute('PRAGMA busy_timeout=0')\nrun('INSERT INTO t VALUES (2)')"
+
+    for look in (read, is_database, suggest_nothing):
+        look(path)
+        with pytest.raises(subprocess.CalledProcessError):
+            run_owner(path, other)
+
+    owner.execute("INSERT INTO t VALUES (1)")
+    owner.execute("COMMIT")
+    assert read(path) == [1]
+    owner.close()
+
+
+def suggest_nothing(path: Path) -> None:
+    with pytest.raises(CorruptError, match="says when"):
+        suggest(path)
+
+
+def test_a_wal_that_an_owner_in_this_process_shares_is_not_taken_from_it(tmp_path: Path) -> None:
+    """Who closes the database last takes its `-wal` away."""
+    path = tmp_path / "db"
+    owner = sqlite3.connect(path, isolation_level=None)
+    for statement in ("PRAGMA journal_mode=WAL", "CREATE TABLE t (a)", "INSERT INTO t VALUES (1)"):
+        owner.execute(statement)
+
+    assert read(path) == [1]
+    run_owner(path, "run('INSERT INTO t VALUES (2)')\ndb.close()")
+    owner.execute("INSERT INTO t VALUES (3)")
+    owner.close()
+
+    assert read(path) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("mode", ["MEMORY", "OFF"])
+def test_what_an_owner_without_a_journal_has_not_committed_is_not_seen(
+    tmp_path: Path, start_owner: Callable[[Path, str], Callable[[str], None]], mode: str
+) -> None:
+    path = tmp_path / "db"
+    tell = start_owner(path, _HOLD.format(mode))
+    tell("run('PRAGMA cache_size=1', 'BEGIN')")
+    long = "printf('%999d', 2)"
+    tell(f"run({insert(100, long)})")
+
+    with (
+        open_database(path, patience=Patience(0.05)) as opened,
+        pytest.raises(StoreError, match="locked by another program"),
+    ):
+        opened.row("SELECT COUNT(*) FROM t")
+    tell("run('COMMIT')")
+    assert len(read(path)) == 101
+
+
+@pytest.mark.parametrize(
+    ("script", "wal"),
+    [(_MAKE + _DIE, None), (_MAKE, b""), (_MAKE, b"stray"), (_HOLD.format("DELETE"), b"stray")],
+)
+def test_where_no_owner_runs_nothing_is_left_behind(
+    tmp_path: Path, script: str, wal: bytes | None
+) -> None:
+    """A `-shm` that is ours would keep an owner out who may not write it."""
+    run_owner(tmp_path / "db", script)
+    (tmp_path / "db-shm").unlink(missing_ok=True)
+    if wal is not None:
+        (tmp_path / "db-wal").write_bytes(wal)
+    before = files(tmp_path)
+
+    with open_database(tmp_path / "db") as opened:
+        assert opened.tables() == {"t": ("a",)}
+        assert not (tmp_path / "db-shm").exists()
+        assert list(opened.rows("SELECT a FROM t")) == [(1,)]
+    assert files(tmp_path) == before
+    assert not (tmp_path / "db-shm").exists()
+
+
+def test_a_copy_is_made_anew_when_what_it_was_made_of_changed(tmp_path: Path) -> None:
+    run_owner(tmp_path / "db", _MAKE + _DIE)
+    (tmp_path / "db-shm").unlink()
+    with open_database(tmp_path / "db") as opened:
+        assert opened.row("SELECT COUNT(*) FROM t") == (1,)
+        run_owner(tmp_path / "db", "run('INSERT INTO t VALUES (2)')\n" + _DIE)
+        (tmp_path / "db-shm").unlink()
+        assert opened.row("SELECT COUNT(*) FROM t") == (2,)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm", "-journal"])
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path, suffix: str) -> None:
+    if suffix:
+        run_owner(tmp_path / "db", _MAKE)
+    os.mkfifo(tmp_path / f"db{suffix}")
+
+    with pytest.raises(CorruptError, match=f"db{suffix} is no file"):
+        read(tmp_path / "db")
+
+
+def test_a_name_that_no_file_can_have_is_refused() -> None:
+    for name in ("a\0b", "a" * 300):
+        with pytest.raises(StoreError):
+            read(Path(name))
+
+
+def test_owners_that_let_nobody_in_are_waited_for_once(
+    tmp_path: Path,
+    start_owner: Callable[[Path, str], Callable[[str], None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hold = "run('PRAGMA locking_mode=EXCLUSIVE', 'DELETE FROM t')\n"
+    waits: list[object] = []
+    connect = sqlite3.connect
+
+    def connect_and_note(*args: object, **options: object) -> sqlite3.Connection:
+        waits.append(options["timeout"])
+        return connect(*args, **options)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", connect_and_note)
+    patience = Patience(0.05)
+    for name in ("a", "b"):
+        start_owner(tmp_path / name, _MAKE + hold)
+        opened = open_database(tmp_path / name, patience=patience)
+        for _ in range(2):
+            with pytest.raises(StoreError, match=f"{name} is locked"):
+                opened.tables()
+
+    assert waits == [0.05, 0.0, 0.0, 0.0]
+
+
 def test_nothing_can_be_written(tmp_path: Path) -> None:
     run_owner(tmp_path / "db", _MAKE)
 
@@ -245,10 +389,10 @@ def test_a_question_begun_before_the_file_was_replaced_is_answered(tmp_path: Pat
     ("content", "message"),
     [
         (b"", "is empty"),
-        (b"PK\3\4 not a database at all", "encrypted or no SQLite database"),
-        (bytes(range(256)) * 64, "encrypted or no SQLite database"),
-        (b"SQLite format 3\0" + b"\xff" * 8000, "is damaged"),
-        (b"SQLite format 3\0", "is damaged"),
+        (b"PK\3\4 not a database at all", "damaged or no SQLite database"),
+        (bytes(range(256)) * 64, "damaged or no SQLite database"),
+        (b"SQLite format 3\0" + b"\xff" * 8000, "damaged or no SQLite database"),
+        (b"SQLite format 3\0", "is damaged|damaged or no"),
     ],
 )
 def test_what_is_no_database_is_said_to_be_none(
@@ -292,7 +436,7 @@ def test_an_owner_that_lets_nobody_in_is_named(
     start_owner(tmp_path / "db", _MAKE + "run('PRAGMA locking_mode=EXCLUSIVE', 'DELETE FROM t')\n")
 
     with (
-        open_database(tmp_path / "db", busy_timeout_s=0.05) as opened,
+        open_database(tmp_path / "db", patience=Patience(0.05)) as opened,
         pytest.raises(StoreError, match="locked by another program"),
     ):
         opened.tables()

@@ -258,7 +258,7 @@ def test_a_part_that_is_damaged_costs_only_itself(opened: Open, tmp_path: Path) 
     told = [next(events) for _ in range(len(STORY) - 3)]
 
     assert "memory" not in {event.primitive for event in told}
-    with pytest.raises(CorruptError, match=r"memory\.db is encrypted or no SQLite database"):
+    with pytest.raises(CorruptError, match=r"memory\.db is encrypted, damaged or no SQLite database"):
         next(events)
     health = source.health()
     assert health.events == len(STORY) - 3
