@@ -364,6 +364,8 @@ def _list_files(path: Path) -> dict[str, Path]:
             named = _shorten_names(named)
     except OSError as error:
         raise StoreError(f"look at {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"look at {path}: {error}") from error
     # While a file is packed, both stand there.
     return {
         name: each

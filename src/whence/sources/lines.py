@@ -7,6 +7,7 @@ read, with those values as texts.
 
 import gzip
 import json
+import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,9 +49,12 @@ def open_lines(path: Path) -> IO[bytes]:
     """Open a file of lines, packed or not. Offsets are those of the unpacked bytes.
 
     Raises:
-        StoreError: it is not there or may not be read.
+        StoreError: it is not there, may not be read, or is no file.
     """
     try:
+        # Whoever opens a pipe waits for somebody to write into it.
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StoreError(f"{path} is no file")
         if path.suffix == ".gz":
             return cast("IO[bytes]", gzip.open(path, "rb"))
         return path.open("rb")
@@ -58,6 +62,8 @@ def open_lines(path: Path) -> IO[bytes]:
         raise StoreError(f"{path} is not there") from error
     except OSError as error:
         raise StoreError(f"read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise StoreError(f"look at {path}: {error}") from error
 
 
 def read_lines(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[Line]:

@@ -82,6 +82,8 @@ class Folder:
             is_folder = stat.S_ISDIR(self._path.stat().st_mode)
         except OSError as error:
             raise StoreError(f"cannot look at {self._path}: {error.strerror}") from error
+        except ValueError as error:
+            raise StoreError(f"cannot look at {self._path}: {error}") from error
         problems: list[str] = []
         if is_folder:
             paths = _walk(self._path, problems)
@@ -250,7 +252,11 @@ def _read_name(path: Path) -> str:
     if not path.name.startswith(_AGENT):
         return ""
     try:
-        with path.with_suffix(".meta.json").open("rb") as file:
+        beside = path.with_suffix(".meta.json")
+        # Whoever opens a pipe waits for somebody to write into it.
+        if not stat.S_ISREG(beside.stat().st_mode):
+            return ""
+        with beside.open("rb") as file:
             return text_of(decode_record(file.read(_META_BYTES_MAX)), "agentType")[:200]
     except (OSError, CorruptError):
         return ""

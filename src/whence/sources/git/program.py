@@ -90,7 +90,11 @@ class Program:
         may_fail: bool = False,
     ) -> Iterator[subprocess.Popen[bytes]]:
         """A process that has ended when the block is left; what it complained of is raised."""
-        if not self.path.is_dir():
+        try:
+            is_folder = self.path.is_dir()
+        except OSError as error:
+            raise StoreError(f"look at {self.path}: {error.strerror}") from error
+        if not is_folder:
             raise StoreError(f"{self.path} is not there, or is no folder")
         environment = {
             name: value
