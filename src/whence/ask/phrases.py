@@ -58,7 +58,8 @@ _WORDS: dict[tuple[str, str], _Words] = {
     ),
     ("spawn", "sleep"): _Words("[{agent} ]sleep", "sleep", "{who} sleep"),
     ("spawn", "spawn"): _Words(
-        "[{agent} ]spawned[ {target}]", "spawned[ {target}]", "{who} spawned[ {target}]"
+        "[{agent} ]spawned[ {spawned}| {target}]", "spawned[ {spawned}| {target}]",
+        "[{agent} ]spawned[ {spawned}| {target}]",
     ),
     ("bridge", "send"): _Words(
         '[{agent} ]posted[ to #{channel}][: "{text}"]', "sent message[ to #{channel}]",
@@ -298,6 +299,7 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
     "topic": _reader_of("topic"),
     "domain": _reader_of("domain"),
     "input": _reader_of("input"),
+    "spawned": _reader_of("spawned"),
     "program": _reader_of("program"),
     "pid": _reader_of("pid"),
     "host": _reader_of("host"),

@@ -31,6 +31,7 @@ from tests.contract.sources.space_case import (
     utc_ms,
     uuid7,
 )
+from whence.ask.phrases import phrase
 from whence.errors import CorruptError, StoreError
 from whence.query import Query, matches
 from whence.sources.source import SourceEvent, by_time
@@ -71,7 +72,7 @@ STORY = [
     "14:00:00.000 spawn create_agent None zealot-1",
     "14:00:00.000 spawn create_agent None haiku-1",
     "14:00:01.000 bridge create_channel None payments",
-    f"14:00:02.000 spawn spawn zealot-1 {uuid7(2)}",
+    f"14:00:02.000 spawn spawn None {uuid7(2)}",
     "14:00:05.000 spawn wake zealot-1 session-1",
     "14:00:10.000 bridge send zealot-1 payments",
     "14:00:10.000 bridge note zealot-1 payments",
@@ -131,14 +132,27 @@ def test_the_one_database_tells_claims_and_spawns(opened: Open) -> None:
         f"14:01:00.000 ops complete_task haiku-1 {uuid7(40)}",
     ]
     assert tell(source, Query(primitive="spawn", agent="zealot-1")) == [
-        f"14:00:03.000 spawn spawn zealot-1 {uuid7(3)}",
+        f"14:00:04.000 spawn spawn zealot-1 {uuid7(4)}",
         f"14:00:30.000 spawn sleep zealot-1 {uuid7(3)}",
     ]
-    child = one(source, type="spawn", agent="haiku-1")
+    child = one(source, type="spawn", target=uuid7(4))
     assert [(tie.reason, tie.event.target) for tie in source.causes(child)] == [
         ("parent_spawn_id", uuid7(3))
     ]
     assert source.health().note == "one space.db"
+
+
+def test_a_spawn_is_that_of_whoever_spawned(opened: Open) -> None:
+    """Its row says whose it is; who spawned is whose the spawn above it is, and else is not known."""
+    source = opened(ONE, one_rows(), only="space.db")
+
+    first, second = source.events(Query(type="spawn", primitive="spawn"))
+
+    assert (first.agent, first.data["spawned"], first.inferred) == (None, "zealot-1", ())
+    assert (second.agent, second.data["spawned"]) == ("zealot-1", "haiku-1")
+    assert second.inferred == ("agent",)
+    assert [phrase(first), phrase(second)] == ["spawned zealot-1", "zealot-1 spawned haiku-1"]
+    assert {"zealot-1", "haiku-1"} <= set(source.names("agent"))
 
 
 def test_what_was_never_recorded_is_told_as_the_present_only(opened: Open) -> None:
@@ -236,6 +250,29 @@ def test_a_clock_that_is_off_is_remarked(opened: Open) -> None:
     ]
 
 
+def test_times_that_are_too_far_away_for_nanoseconds_are_told_in_order(opened: Open) -> None:
+    times = ["1500-01-01 00:00:00", "1600-01-01 00:00:00", utc(0), "2300-01-01 00:00:00",
+             "9000-01-01 00:00:00"]  # fmt: skip
+    tasks = [
+        {"id": f"t{9 - i}", "created_at": time, "description": "x"} for i, time in enumerate(times)
+    ]
+    source = opened(DOCUMENT, [("ops", "tasks", task) for task in tasks])
+
+    told = list(source.events())
+
+    assert [event.time[:4] for event in told] == ["1500", "1600", "2025", "2300", "9000"]
+    assert [event.remark for event in told] == [
+        "its clock says 1500-01-01", "its clock says 1600-01-01", None,
+        "its clock is ahead: 2300-01-01", "its clock is ahead: 9000-01-01",
+    ]  # fmt: skip
+    assert list(source.events(newest_first=True)) == told[::-1]
+    assert source.health().events == len(told)
+    for since in range(len(told)):
+        for until in range(since, len(told)):
+            query = Query(since=told[since].time_ns, until=told[until].time_ns)
+            assert list(source.events(query)) == told[since:until]
+
+
 def test_one_database_alone_tells_ids_where_it_knows_no_names(opened: Open) -> None:
     source = opened(DOCUMENT, document_rows(), only="ops.db")
 
@@ -250,6 +287,42 @@ def test_a_space_db_stands_for_what_was_moved_into_it(opened: Open) -> None:
     assert source.health().note == "one space.db"
 
 
+@pytest.mark.parametrize("is_empty", [True, False])
+def test_a_space_db_that_holds_nothing_hides_nothing(
+    opened: Open, tmp_path: Path, is_empty: bool
+) -> None:
+    source = opened(
+        DOCUMENT if is_empty else {**DOCUMENT, "space": "CREATE TABLE x (a)"}, document_rows()
+    )
+    if is_empty:
+        (tmp_path / "space.db").touch()
+
+    assert tell(source) == STORY
+    note = "columns `agent_id` and `id`; space.db holds no tables, so the older databases are read"
+    assert source.health().note == note
+    with closing(sqlite3.connect(tmp_path / "space.db")) as one_database:
+        one_database.executescript(ONE["space"])
+    assert source.health().note == "one space.db"
+
+
+def test_all_that_is_locked_is_named(opened: Open, tmp_path: Path) -> None:
+    source = opened(DOCUMENT, document_rows())
+    owners = []
+    for name in ("ops", "memory"):
+        owner = sqlite3.connect(tmp_path / f"{name}.db", isolation_level=None)
+        owner.execute("PRAGMA journal_mode=DELETE")
+        owner.execute("BEGIN EXCLUSIVE")
+        owners.append(owner)
+
+    with pytest.raises(StoreError, match=r"memory\.db is locked.*ops\.db is locked"):
+        list(source.events())
+    health = source.health()
+    assert "memory.db is locked" in health.problem
+    assert "ops.db is locked" in health.problem
+    for owner in owners:
+        owner.close()
+
+
 def test_a_part_that_is_damaged_costs_only_itself(opened: Open, tmp_path: Path) -> None:
     source = opened(DOCUMENT, document_rows())
     (tmp_path / "memory.db").write_bytes(b"no database")
@@ -258,7 +331,9 @@ def test_a_part_that_is_damaged_costs_only_itself(opened: Open, tmp_path: Path) 
     told = [next(events) for _ in range(len(STORY) - 3)]
 
     assert "memory" not in {event.primitive for event in told}
-    with pytest.raises(CorruptError, match=r"memory\.db is encrypted, damaged or no SQLite database"):
+    with pytest.raises(
+        CorruptError, match=r"memory\.db is encrypted, damaged or no SQLite database"
+    ):
         next(events)
     health = source.health()
     assert health.events == len(STORY) - 3

@@ -153,7 +153,10 @@ def find_tables(tables: Mapping[str, tuple[str, ...]]) -> tuple[list[Table], lis
 
 
 def _lend(table: Table, others: list[Table]) -> Table:
-    """A read position without a time of its own: not before the message that was read last."""
+    """Let a table tell what others say of its rows."""
+    if table.kind == "spawn" and table.has("parent") and table.has("agent"):
+        return _lend_spawner(table)
+    # A read position without a time of its own: not before the message that was read last.
     if table.kind != "bookmark" or table.has("created"):
         return table
     seen = f'r."{table.columns["seen"][0]}"'
@@ -165,6 +168,15 @@ def _lend(table: Table, others: list[Table]) -> Table:
                 f'(SELECT m."{created}" FROM "{other.name}" AS m WHERE m."{row_id}" = {seen})'
             )
     return table._replace(borrowed=borrowed)
+
+
+def _lend_spawner(table: Table) -> Table:
+    """A spawn says whose it is; who spawned is whose the spawn above it is."""
+    names = [f'p."{column}"' for column in table.columns["agent"]]
+    agent = names[0] if len(names) == 1 else f"COALESCE({', '.join(names)})"
+    row_id, above = table.columns["id"][0], table.columns["parent"][0]
+    spawner = f'(SELECT {agent} FROM "{table.name}" AS p WHERE p."{row_id}" = r."{above}")'
+    return table._replace(borrowed={"spawner": spawner})
 
 
 def name_era(tables: list[Table], *, is_one: bool) -> str:

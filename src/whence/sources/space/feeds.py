@@ -63,8 +63,14 @@ _TELLS: Mapping[str, tuple[Tells, ...]] = {
         Tells("create_agent", "name", agent=None),
         Tells("archive_agent", "name", "archived", agent=None, suffix="archive"),
     ),
-    "spawn": (Tells("spawn", "spawn"), Tells("sleep", "spawn", "ended", suffix="end")),
-    "run": (Tells("spawn", "spawn"), Tells("sleep", "spawn", "ended", suffix="end")),
+    "spawn": (
+        Tells("spawn", "spawn", agent="spawner", is_agent_inferred=True),
+        Tells("sleep", "spawn", "ended", suffix="end"),
+    ),
+    "run": (
+        Tells("spawn", "spawn", agent=None),
+        Tells("sleep", "spawn", "ended", suffix="end"),
+    ),
     "task": (
         Tells("create_task", "id", agent="creator"),
         Tells("claim_task", "id", "started", is_agent_inferred=True, suffix="claim"),
@@ -119,7 +125,9 @@ def make_feeds(database: str, tables: Iterable[Table]) -> list[Feed]:
         Feed(
             database,
             table,
-            tells if tells.agent and table.has(tells.agent) else tells._replace(agent=None),
+            tells
+            if tells.agent in {*table.columns, *table.borrowed}
+            else tells._replace(agent=None),
             _PRIMITIVES[table.kind],
             (table.zone("created"), table.zone(tells.later or "created")),
             _implied_by(table, tells),

@@ -58,16 +58,15 @@ class Clock:
 
     def find_ns(
         self, zones: Any, row_id: Any, created: Any, witness: Any, later: Any
-    ) -> int | None:
+    ) -> int | float | None:
         """The true time of a row, for SQLite; it must not raise."""
         created_zone, later_zone = _ZONES[zones]
         row = Row(row_id, created, witness, later, created_zone, later_zone)
         moment = find_time(row, self.fallback)
-        return None if moment is None or not _NS[0] <= moment.ns <= _NS[1] else moment.ns
+        return None if moment is None else statements.sortable(moment.ns)
 
 
 _ZONES = {f"{one.value}/{other.value}": (one, other) for one in Zone for other in Zone}
-_NS = (-(2**63), 2**63 - 1)
 
 
 class Unread(NamedTuple):
@@ -134,9 +133,10 @@ class Reading:
         return name_era(tables, is_one=any(table.kind == "spawn" for table in tables))
 
     def check(self) -> None:
-        """Raise what went wrong, if anything did."""
-        for failure in self.failures:
-            raise failure
+        """Raise what went wrong, if anything did: all of it, as an error of the first one's class."""
+        if self.failures:
+            told = "; ".join(dict.fromkeys(map(str, self.failures)))
+            raise type(self.failures[0])(told) from self.failures[0]
 
     def ask(self, database: str, statement: Condition) -> Iterator[tuple[Any, ...]]:
         """Run a statement on one of the databases."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from whence.errors import CorruptError, StoreError, WhenceError
 from whence.query import Query
-from whence.sources.database import Database, open_database
+from whence.sources.database import Database, Patience, open_database
 from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie
-from whence.sources.space.eras import NAMES, ONE
+from whence.sources.space.eras import NAMES, ONE, find_tables
 from whence.sources.space.reading import Clock, Reading, Unread
 from whence.sources.space.statements import FUNCTION
 from whence.sources.space.tell import Told
@@ -38,7 +38,9 @@ class SpaceSource:
         self.name = name
         self._path = path
         self._clock = Clock()
+        self._patience = Patience()
         self._databases: dict[Path, Database] = {}
+        self._bare: tuple[tuple[int, int], bool] | None = None
         self._reading: Reading | None = None
         self._versions: dict[str, tuple[int, int]] | None = None
 
@@ -133,7 +135,7 @@ class SpaceSource:
             newest_ns=newest,
             not_understood=unread,
             problem="; ".join(dict.fromkeys(map(str, reading.failures))),
-            note=reading.era,
+            note=reading.era + self._left_out(reading),
         )
 
     def raw(self) -> Iterator[RawRow]:
@@ -149,7 +151,7 @@ class SpaceSource:
         for database in self._databases.values():
             database.close()
         self._databases.clear()
-        self._reading = self._versions = None
+        self._reading = self._versions = self._bare = None
 
     def _read(self) -> Reading:
         """The store as it is now. What was learnt of it holds until somebody writes to it."""
@@ -181,15 +183,38 @@ class SpaceSource:
     def _find(self) -> list[Path]:
         if not self._path.is_dir():
             return [self._path]
+        one, *several = (self._path / f"{name}.db" for name in (ONE, *NAMES))
+        several = [path for path in several if path.exists()]
         # Later all moved to the one database; what was left behind would be told twice.
-        for names in ((ONE,), NAMES):
-            paths = (self._path / f"{name}.db" for name in names)
-            if found := [path for path in paths if path.exists()]:
-                return found
+        if one.exists() and not (several and self._is_bare(one)):
+            return [one]
+        if several:
+            return several
         raise StoreError(f"{self._path} holds none of {', '.join(f'{name}.db' for name in NAMES)}")
+
+    def _is_bare(self, path: Path) -> bool:
+        """Whether a database was made and nothing moved to it; one that cannot be read may hold all."""
+        if path.stat().st_size == 0:
+            return True
+        database = self._database(path)
+        try:
+            version = database.version()
+            if self._bare is None or self._bare[0] != version:
+                self._bare = version, find_tables(database.tables()) == ([], [])
+        except (StoreError, CorruptError):
+            return False
+        return self._bare[1]
+
+    def _left_out(self, reading: Reading) -> str:
+        """Say that the one database is there and holds nothing, if so."""
+        one = f"{ONE}.db"
+        is_left = one not in {label for label, _ in reading.tables} and (self._path / one).exists()
+        return f"; {one} holds no tables, so the older databases are read" if is_left else ""
 
     def _database(self, path: Path) -> Database:
         if path not in self._databases:
             functions = {FUNCTION: (5, self._clock.find_ns)}
-            self._databases[path] = open_database(path, functions=functions)
+            self._databases[path] = open_database(
+                path, functions=functions, patience=self._patience
+            )
         return self._databases[path]

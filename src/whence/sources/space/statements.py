@@ -5,6 +5,7 @@ ordered by `whence_ns`, a function of ours that finds the true time of a row; it
 one window of time at a time, so that the first come soon, and SQLite sorts them, so that memory stays small.
 """
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -72,11 +73,11 @@ def roles_of(table: Table) -> tuple[str, ...]:
 def one_of(table: Table, role: str, values: Iterable[Any]) -> Condition:
     """Rows that name one of the values in a role; a number may be stored as one, or as text."""
     spelt = [form for value in values for form in _spell(value)]
-    if not spelt or not (role == "id" or table.has(role)):
+    if not spelt or not (role == "id" or table.has(role) or role in table.borrowed):
         return NONE
-    names = [expression(table, "id")]
-    if role != "id":
-        names = [f'r."{column}"' for column in table.columns[role]]
+    names = [f'r."{column}"' for column in table.columns.get(role, ())]
+    if role == "id" or role in table.borrowed:
+        names = [expression(table, role)]
     marks = ", ".join("?" * len(spelt))
     return Condition(
         "(" + " OR ".join(f"{name} IN ({marks})" for name in names) + ")",
@@ -160,11 +161,16 @@ def select_by_time(
         (
             zones_key(feed),
             *whole.parameters,
-            -(2**63) if window.since is None else window.since,
-            2**63 - 1 if window.until is None else window.until,
+            -math.inf if window.since is None else sortable(window.since),
+            math.inf if window.until is None else sortable(window.until),
             end,
         ),
     )
+
+
+def sortable(ns: int) -> int | float:
+    """A time as SQLite can compare it: what is too far away for its whole numbers, as one of its others."""
+    return ns if -(2**63) <= ns < 2**63 else float(ns)
 
 
 def select_plain(feed: Feed) -> Condition:

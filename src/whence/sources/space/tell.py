@@ -196,6 +196,10 @@ def _payload(feed: Feed, values: Values, words: Words) -> Iterator[tuple[str, An
         channel = _name(words.channels, values, "channel")
         if channel is not None:
             yield "channel", channel
+    if kind in ("run", "spawn") and not suffix:
+        spawned = _name(words.agents, values, "agent")
+        if spawned is not None:
+            yield "spawned", spawned
     if kind == "task" and not suffix:
         assigned = _name(words.agents, values, "agent")
         if assigned is not None:
