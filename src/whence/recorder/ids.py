@@ -13,12 +13,36 @@ import threading
 from collections.abc import Callable
 
 _NS_PER_MS = 1_000_000
-# Divides 256, so that the counts of a block differ in their last byte alone.
-_BLOCK = 64
+# So that the counts of a block differ in their last byte alone.
+_BLOCK = 256
+_PIECES = 32
 _TAIL_BYTES = 4
 _SALT_BYTES = 18
 _COUNT_BITS = 42
 _split_salts = struct.Struct("24s" * _BLOCK).unpack
+
+
+class Pool:
+    """Hands out random bytes that were asked for in larger pieces. Safe for threads and handlers.
+
+    Asking the system lets another thread run; with many that record, each turn costs as much as
+    hundreds of events.
+    """
+
+    def __init__(self, random: Callable[[int], bytes]) -> None:
+        self._random = random
+        # By size. Taking one is a single atomic step; what two threads fetch at once is all used.
+        self._pieces: dict[int, list[bytes]] = {}
+
+    def __call__(self, size: int) -> bytes:
+        """Return so many random bytes, which nobody else gets."""
+        pieces = self._pieces.setdefault(size, [])
+        while True:
+            try:
+                return pieces.pop()
+            except IndexError:
+                fetched = self._random(size * _PIECES)
+                pieces += [fetched[at : at + size] for at in range(0, len(fetched), size)]
 
 
 class IdMaker:
@@ -75,8 +99,7 @@ class IdMaker:
         start = f"{number >> 30:03x}-{number >> 16 & 0x3FFF | 0x8000:04x}-{number >> 8 & 0xFF:02x}"
         random = self._random(_BLOCK * _TAIL_BYTES)
         rows = bytearray(_BLOCK * (1 + _TAIL_BYTES))
-        low = number & 0xFF
-        rows[0 :: 1 + _TAIL_BYTES] = bytes(range(low + _BLOCK - 1, low - 1, -1))
+        rows[0 :: 1 + _TAIL_BYTES] = bytes(range(_BLOCK - 1, -1, -1))
         for at in range(_TAIL_BYTES):
             rows[1 + at :: 1 + _TAIL_BYTES] = random[at * _BLOCK : (at + 1) * _BLOCK]
         text = rows.hex(" ", 1 + _TAIL_BYTES).replace(" ", f" {start}")

@@ -34,7 +34,7 @@ from whence.line import (
 from whence.recorder.context import Cause, caused_by, make_variable
 from whence.recorder.envelope import Names, write_extras, write_kind
 from whence.recorder.host import describe_host
-from whence.recorder.ids import IdMaker, make_salts
+from whence.recorder.ids import IdMaker, Pool, make_salts
 from whence.recorder.loops import ask_durable
 from whence.recorder.payload import Payloads
 from whence.recorder.receipt import Receipt
@@ -87,9 +87,10 @@ class Recorder:
 
     def _start(self) -> None:
         """Begin as a writer of our own: at the start, and again in a forked child."""
-        self.make_id = IdMaker(self._random).make
+        self._pool = Pool(self._random)
+        self.make_id = IdMaker(self._pool).make
         # Half a block, so that salts and ids do not run out at the same call.
-        salts = make_salts(self._random)
+        salts = make_salts(self._pool)
         self._salts = salts[: len(salts) // 2]
         self._writer = Writer(
             self.folder,
@@ -294,7 +295,7 @@ class Recorder:
             try:
                 return self._salts.pop()
             except IndexError:
-                self._salts.extend(make_salts(self._random))
+                self._salts.extend(make_salts(self._pool))
 
     def _payload(self, data: Any) -> bytes:
         return _EMPTY if data is None else self._encode(data)

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence.event import id_time_ms
-from whence.recorder.ids import IdMaker, make_salts
+from whence.recorder.ids import IdMaker, Pool, make_salts
 
 FULL = bool(os.environ.get("WHENCE_TEST_FULL"))
 NOW_NS = 1_795_203_655_104_233_123
@@ -176,7 +176,7 @@ def test_salts_have_24_characters_and_do_not_repeat(blocks: int) -> None:
 
     assert all(len(salt) == 24 for salt in salts)
     assert all(salt.replace(b"-", b"").replace(b"_", b"").isalnum() for salt in salts)
-    assert len(set(salts)) == len(salts) > 50
+    assert len(set(salts)) == len(salts) > 100
 
 
 def test_salts_hold_all_the_randomness_they_are_cut_from() -> None:
@@ -190,3 +190,37 @@ def test_salts_hold_all_the_randomness_they_are_cut_from() -> None:
     salts = make_salts(random)
 
     assert sum(asked) == 18 * len(salts)
+
+
+def test_a_pool_asks_for_much_at_once_and_hands_out_each_byte_once() -> None:
+    asked: list[bytes] = []
+
+    def random(size: int) -> bytes:
+        asked.append(os.urandom(size))
+        return asked[-1]
+
+    pool = Pool(random)
+    taken = {size: [pool(size) for _ in range(100)] for size in (5, 256)}
+
+    assert len(asked) <= 8
+    for size, pieces in taken.items():
+        assert {len(piece) for piece in pieces} == {size}
+        assert len({*pieces}) == 100
+        assert all(any(piece in fetched for fetched in asked) for piece in pieces)
+
+
+def test_threads_never_share_what_a_pool_hands_out() -> None:
+    pool = Pool(os.urandom)
+    taken: list[list[bytes]] = [[] for _ in range(8)]
+
+    def take(into: list[bytes]) -> None:
+        into += [pool(16) for _ in range(5_000)]
+
+    threads = [threading.Thread(target=take, args=(into,)) for into in taken]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    pieces = [piece for into in taken for piece in into]
+    assert len({*pieces}) == len(pieces) == 40_000
