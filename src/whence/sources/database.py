@@ -90,8 +90,14 @@ class _State(NamedTuple):
         return not self.is_shared and self.sizes[1][0] > 0
 
     def is_as(self, other: "_State", *, is_watched: bool) -> bool:
-        """Whether what was opened as `other` can be read on. SQLite sees by itself what an owner shares."""
-        return self == other if is_watched or not self.is_shared else self[:2] == other[:2]
+        """Whether what was opened as `other` can be read on.
+
+        SQLite sees by itself what is written, but would make a `-wal` where an owner came to want one.
+        """
+        if is_watched:
+            return self == other
+        is_same = self.is_shared or self.sizes[:2] == other.sizes[:2]
+        return self[:2] == other[:2] and is_same
 
 
 class _Opened:

@@ -255,9 +255,10 @@ def test_a_wal_that_an_owner_in_this_process_shares_is_not_taken_from_it(tmp_pat
     assert read(path) == [1]
     run_owner(path, "run('INSERT INTO t VALUES (2)')\ndb.close()")
     owner.execute("INSERT INTO t VALUES (3)")
+    run_owner(path, "run('INSERT INTO t VALUES (4)')\ndb.close()")
     owner.close()
 
-    assert read(path) == [1, 2, 3]
+    assert read(path) == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize("mode", ["MEMORY", "OFF"])
@@ -299,6 +300,16 @@ def test_where_no_owner_runs_nothing_is_left_behind(
         assert list(opened.rows("SELECT a FROM t")) == [(1,)]
     assert files(tmp_path) == before
     assert not (tmp_path / "db-shm").exists()
+
+
+def test_a_database_that_came_to_want_a_wal_gets_none_from_us(tmp_path: Path) -> None:
+    run_owner(tmp_path / "db", _HOLD.format("DELETE"))
+    with open_database(tmp_path / "db") as opened:
+        assert opened.row("SELECT COUNT(*) FROM t") == (1,)
+        run_owner(tmp_path / "db", "run('PRAGMA journal_mode=WAL', 'INSERT INTO t VALUES (2)')")
+        assert opened.row("SELECT COUNT(*) FROM t") == (2,)
+        assert [*files(tmp_path)] == ["db"]
+        assert not (tmp_path / "db-shm").exists()
 
 
 def test_a_copy_is_made_anew_when_what_it_was_made_of_changed(tmp_path: Path) -> None:

@@ -298,7 +298,9 @@ def test_a_space_db_that_holds_nothing_hides_nothing(
         (tmp_path / "space.db").touch()
 
     assert tell(source) == STORY
-    note = "columns `agent_id` and `id`; space.db holds no tables, so the older databases are read"
+    note = (
+        "columns `agent_id` and `id`; space.db has none of the store's tables: older ones are read"
+    )
     assert source.health().note == note
     with closing(sqlite3.connect(tmp_path / "space.db")) as one_database:
         one_database.executescript(ONE["space"])

@@ -206,10 +206,10 @@ class SpaceSource:
         return self._bare[1]
 
     def _left_out(self, reading: Reading) -> str:
-        """Say that the one database is there and holds nothing, if so."""
+        """Say that the one database is there and holds nothing of the store, if so."""
         one = f"{ONE}.db"
         is_left = one not in {label for label, _ in reading.tables} and (self._path / one).exists()
-        return f"; {one} holds no tables, so the older databases are read" if is_left else ""
+        return f"; {one} has none of the store's tables: older ones are read" if is_left else ""
 
     def _database(self, path: Path) -> Database:
         if path not in self._databases:
