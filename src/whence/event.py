@@ -5,7 +5,7 @@ The fields and their order are the table in `docs/reference/format.md`, "The lin
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -122,6 +122,16 @@ def _parse_second(text: str) -> int:
         return int(datetime.fromisoformat(f"{text[:-1]}+00:00").timestamp())
     except ValueError as error:
         raise ValueError(f"time starts with {text!r}, which no calendar has") from error
+
+
+@lru_cache(maxsize=1024)
+def is_day(text: str) -> bool:
+    """Tell whether text, such as `2026-11-20`, is a day that the calendar has."""
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
 
 
 def parse_time(text: str) -> int:

@@ -194,7 +194,7 @@ def decode_line(raw: bytes) -> Event:
         size = len(text) - _COMMIT_PART_BYTES
         if event.blob is not None:
             size -= _BLOB_PART_BYTES + len(str(event.blob))
-    if _RETURN in text or _NEWLINE in text or not (text.isascii() or _is_utf8(text)):
+    if _RETURN in text or _NEWLINE in text or not (text.isascii() or is_utf8(text)):
         raise CorruptError("holds a line break or is not UTF-8")
     time = event.time
     if (
@@ -232,7 +232,7 @@ def decode_lines(lines: list[bytes]) -> Block | None:
         return None
     is_sound = (
         _RETURN not in encoded
-        and (encoded.isascii() or _is_utf8(encoded))
+        and (encoded.isascii() or is_utf8(encoded))
         and _are_sound(block.columns)
         and not _any_too_large(block.columns.payload, lines)
     )
@@ -318,7 +318,7 @@ def payload_problem(payload: bytes) -> str:
     """What keeps bytes from being a payload that every reader can decode, or ""."""
     if _is_too_deep(payload, DEPTH_MAX):
         return f"is nested deeper than {DEPTH_MAX}"
-    if not _is_utf8(payload):
+    if not is_utf8(payload):
         return "is not UTF-8"
     try:
         msgspec.json.decode(payload, type=msgspec.Raw)
@@ -351,7 +351,8 @@ def _is_run_too_deep(brackets: bytes, levels: int) -> bool:
     return depth != 0
 
 
-def _is_utf8(text: bytes) -> bool:
+def is_utf8(text: bytes) -> bool:
+    """Tell whether bytes are text."""
     try:
         text.decode()
     except UnicodeDecodeError:

@@ -7,13 +7,11 @@ few passes, at a third of the cost; a line that these passes do not vouch for is
 
 import re
 from collections.abc import Sequence
-from datetime import date
-from functools import lru_cache
 
 import msgspec
 
-from whence.event import ID_BYTES_MAX, Event
-from whence.line import DEPTH_MAX, ENVELOPE_BYTES_MAX, NUMBER_MAX
+from whence.event import ID_BYTES_MAX, Event, is_day
+from whence.line import DEPTH_MAX, ENVELOPE_BYTES_MAX, NUMBER_MAX, is_utf8
 
 _TIMES = re.compile(
     r"(?:[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{9}Z)*"
@@ -37,7 +35,7 @@ def decode_batch(lines: Sequence[bytes]) -> Sequence[Event | None]:
     # Of a line break inside a line there would be fewer events, of anything else other bytes.
     if len(events) != len(lines) or _encode(events) != text + b"\n":
         return nothing
-    if b"\r" in text or not (text.isascii() or _is_utf8(text)):
+    if b"\r" in text or not (text.isascii() or is_utf8(text)):
         return nothing
     if _are_regular(events, lines):
         return events
@@ -69,7 +67,7 @@ def _are_regular(events: Sequence[Event], lines: Sequence[bytes]) -> bool:
         and _SALTS("".join(salts)) is not None
         and {*map(len, times)} == {_TIME_LENGTH}
         and _TIMES("".join(times)) is not None
-        and all(map(_is_day, {time[:_DAY_LENGTH] for time in times}))
+        and all(map(is_day, {time[:_DAY_LENGTH] for time in times}))
         and all(map(_WRITER, {event.w for event in events}))
     )
 
@@ -77,20 +75,3 @@ def _are_regular(events: Sequence[Event], lines: Sequence[bytes]) -> bool:
 def _may_be_deep(line: bytes) -> bool:
     """Whether there are brackets enough; so short a line as two for each level has not."""
     return len(line) > 2 * DEPTH_MAX and line.count(b"[") + line.count(b"{") > DEPTH_MAX
-
-
-@lru_cache(maxsize=1024)
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_utf8(text: bytes) -> bool:
-    try:
-        text.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

@@ -3,12 +3,12 @@
 import os
 import re
 import sys
-from datetime import date
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
 from whence.errors import StoreError
+from whence.event import is_day
 
 FORMAT = 1
 """The version of the journal's format that this code writes; a higher one is refused."""
@@ -49,19 +49,11 @@ class FileSystem(NamedTuple):
 def parse_segment(name: str) -> SegmentName | None:
     """Read a segment's name without its suffix; None if it is not one."""
     found = _SEGMENT(name)
-    if found is None or not _is_day(found[1]):
+    if found is None or not is_day(found[1]):
         return None
     segment = SegmentName(found[1], int(found[2]))
     # One name for each: `00000` is nobody's.
     return segment if str(segment) == name else None
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def journal_folder(folder: Path) -> Path:
