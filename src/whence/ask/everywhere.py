@@ -130,21 +130,18 @@ def _told_part(
     newest_first: bool = False,
 ) -> Iterator[TimelineRow]:
     """What the sources have to tell, less what was recorded live."""
-    recorded = Recorded(stores.index, stores.reader, stores.note)
-    for event in _select(sources, parts, query, newest_first):
-        if not recorded.is_live(event):
-            yield TimelineRow(event, phrase(event, view))
-
-
-def _select(
-    sources: Sources, parts: list[Subject | None], query: Query, newest_first: bool
-) -> Iterator[SourceEvent]:
     first = parts[0]
     if first is not None and first.told is not None:
+        # Here the journal tells nothing, so all that the source does is new.
         around = [event for event in _around(sources, first.told) if matches(query, event)]
-        return iter(sorted(around, key=by_time, reverse=newest_first))
+        for event in sorted(around, key=by_time, reverse=newest_first):
+            yield TimelineRow(event, phrase(event, view))
+        return
     queries = [wanted for part in parts for wanted in _queries(part, query)]
-    return sources.events(queries, newest_first=newest_first) if queries else iter(())
+    recorded = Recorded(stores.index, stores.reader, stores.note, queries)
+    for event in sources.events(queries, newest_first=newest_first):
+        if not recorded.is_live(event):
+            yield TimelineRow(event, phrase(event, view))
 
 
 def _queries(part: Subject | None, query: Query) -> list[Query]:

@@ -145,7 +145,7 @@ def _newest_times(stores: Stores, query: Query, newest: int) -> Iterator[int]:
     if stores.sources is not None:
         from whence.ask.facts import Recorded
 
-        recorded = Recorded(stores.index, stores.reader, stores.note)
+        recorded = Recorded(stores.index, stores.reader, stores.note, [query])
         told = stores.sources.events([query], newest_first=True)
         for event in islice((each for each in told if not recorded.is_live(each)), newest):
             yield event.time_ns
