@@ -4,11 +4,10 @@ How a database is opened depends on what stands beside it:
 
 - a `-wal` and its `-shm`: its owner may be writing, so we read as one more reader (`mode=ro`), and each answer
   is one snapshot. The `-shm` may change; the database and its `-wal` do not.
-- no `-wal`, and it wants none: as one more reader too, since its owner may keep his journal in memory and only
-  his locks tell what is not committed.
-- no `-wal`, but it would want one: as a file that does not change (`immutable=1`), so that none appears beside
-  it. If its owner changes it after all, what was being read is read again, or refused where some of it was
-  given away.
+- no `-wal`: as a file that does not change (`immutable=1`), so that none appears beside it. If its owner changes it
+  after all, what was being read is read again, or refused where some of it was given away. Where it wants no
+  `-wal`, its owner may keep his journal in memory, and only his locks tell what is not committed: we ask for ours
+  first, and let it go before anything is given, since he cannot commit as long as we have it.
 - what can be read in no such way (a `-wal` without a `-shm`, which we will not make; a folder we may not write;
   a transaction that a dead owner left half done) is read from a private copy, which is thrown away at the end.
 
@@ -27,7 +26,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 from urllib.parse import quote
@@ -50,6 +49,7 @@ _INT_MAX = 2**63 - 1
 _BESIDE = ("-wal", "-journal", "-shm")
 _COPIED = ("", "-wal", "-journal")
 _ATTEMPTS = 3
+_TICK_NS = 20_000_000
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NEEDS_COPY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
@@ -90,14 +90,11 @@ class _State(NamedTuple):
         return not self.is_shared and self.sizes[1][0] > 0
 
     def is_as(self, other: "_State", *, is_watched: bool) -> bool:
-        """Whether what was opened as `other` can be read on.
+        """Whether what was opened as `other` can be read on. SQLite sees by itself what an owner shares.
 
-        SQLite sees by itself what is written, but would make a `-wal` where an owner came to want one.
+        What stands in a journal was there before, and that it is there does not matter.
         """
-        if is_watched:
-            return self == other
-        is_same = self.is_shared or self.sizes[:2] == other.sizes[:2]
-        return self[:2] == other[:2] and is_same
+        return self[:2] == other[:2] and not (is_watched and self.sizes[:2] != other.sizes[:2])
 
 
 class _Opened:
@@ -261,9 +258,10 @@ class Database:
 
     def _check_unchanged(self, opened: _Opened) -> None:
         # A copy stays what it is until the next question.
-        is_moving = opened.is_watched and opened.copy is None
-        if is_moving and _look_at(self.path, opened.real) != opened.state:
-            raise _ChangedError
+        if opened.is_watched and opened.copy is None:
+            state = _look_at(self.path, opened.real)
+            if not state.is_as(opened.state, is_watched=True):
+                raise _ChangedError
 
     def _open(self) -> _Opened:
         opened = self._opened
@@ -369,16 +367,16 @@ def _open(path: Path, timeout_s: float) -> _Opened:
         raise CorruptError(f"{path} is empty, want an SQLite database")
     if state.is_left:
         return _open_copy(path, real)
-    if not state.is_shared and _wants_wal(real):
-        connection = _connect(real, "mode=ro&immutable=1", timeout_s)
-        return _Opened(connection, real, state, is_watched=True)
+    is_still = not state.is_shared
     try:
-        connection = _connect(real, "mode=ro", timeout_s)
+        if is_still and not _wants_wal(real):
+            state = _look_at_committed(path, real, timeout_s)
+        connection = _connect(real, "mode=ro&immutable=1" if is_still else "mode=ro", timeout_s)
     except sqlite3.Error as error:
         if _primary_code(error) not in _NEEDS_COPY:
             raise
         return _open_copy(path, real)
-    return _Opened(connection, real, state, is_watched=False)
+    return _Opened(connection, real, state, is_watched=is_still)
 
 
 def _wants_wal(real: str) -> bool:
@@ -392,6 +390,18 @@ def _wants_wal(real: str) -> bool:
     except sqlite3.Error as error:
         return _primary_code(error) == sqlite3.SQLITE_CANTOPEN
     return False
+
+
+def _look_at_committed(path: Path, real: str, timeout_s: float) -> _State:
+    """Look at a database while nobody may write to it: as long as it looks the same, all in it is committed."""
+    with closing(_connect(real, "mode=ro", timeout_s)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
+        state = _look_at(path, real)
+        # What is written within one tick of the file system's clock would look the same.
+        if 0 <= time.time_ns() - state.sizes[0][1] < _TICK_NS:
+            time.sleep(_TICK_NS / 1e9)
+        return state
 
 
 def _connect(path: str, how: str, timeout_s: float) -> sqlite3.Connection:

@@ -280,6 +280,25 @@ def test_what_an_owner_without_a_journal_has_not_committed_is_not_seen(
     assert len(read(path)) == 101
 
 
+@pytest.mark.parametrize("mode", ["DELETE", "TRUNCATE", "MEMORY", "OFF"])
+def test_an_owner_without_a_wal_can_commit_while_rows_are_given(
+    tmp_path: Path, start_owner: Callable[[Path, str], Callable[[str], None]], mode: str
+) -> None:
+    path = tmp_path / "db"
+    tell = start_owner(path, _HOLD.format(mode) + "run('PRAGMA busy_timeout=0')\n")
+    tell(f"run({insert(1500)})")
+    with open_database(path) as opened:
+        rows = opened.rows("SELECT a FROM t")
+        next(rows)
+        tell("run('UPDATE t SET a = 2')")
+
+        with pytest.raises(StoreError, match="changed while it was read"):
+            list(rows)
+        assert {a for (a,) in opened.rows("SELECT a FROM t")} == {2}
+        tell("run('BEGIN IMMEDIATE')")
+        assert {a for (a,) in opened.rows("SELECT a FROM t")} == {2}
+
+
 @pytest.mark.parametrize(
     ("script", "wal"),
     [(_MAKE + _DIE, None), (_MAKE, b""), (_MAKE, b"stray"), (_HOLD.format("DELETE"), b"stray")],
