@@ -133,10 +133,11 @@ class Reading:
         return name_era(tables, is_one=any(table.kind == "spawn" for table in tables))
 
     def check(self) -> None:
-        """Raise what went wrong, if anything did: all of it, as an error of the first one's class."""
+        """Raise what went wrong, if anything did: all of it, and to be tried again if any of it is."""
         if self.failures:
+            is_damage = all(isinstance(failure, CorruptError) for failure in self.failures)
             told = "; ".join(dict.fromkeys(map(str, self.failures)))
-            raise type(self.failures[0])(told) from self.failures[0]
+            raise (CorruptError if is_damage else StoreError)(told) from self.failures[0]
 
     def ask(self, database: str, statement: Condition) -> Iterator[tuple[Any, ...]]:
         """Run a statement on one of the databases."""
