@@ -145,6 +145,9 @@ _WORDS: dict[tuple[str, str], _Words] = {
     (OWN, "writer.open"): _Words(
         *("[{program} |a program ]began to record[ (pid {pid} on {host})]",) * 3
     ),
+    (OWN, "segment.open"): _Words(
+        *("[{program} |a program ]went on in another segment[ (pid {pid} on {host})]",) * 3
+    ),
     (OWN, "writer.close"): _Words(*("a program stopped recording",) * 3),
     (OWN, "writer.gap"): _Words(*("lost[ {lost}][ ({reason})]",) * 3),
     (OWN, "segment.left"): _Words(*("left segment[ {segment}][ because {why}]",) * 3),
@@ -157,6 +160,9 @@ _GENERIC = _Words(
 
 _SPAN = "{step}[: {input}] → {outcome} ({duration})"
 
+_IN_WORDS, _SPAN_IN_WORDS = _Words(*("{in_words}",) * 3), "{step}: {in_words} ({duration})"
+"""What a source itself puts in words, such as the `text` of a mapping."""
+
 
 def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
     """Say in one line what happened, without the time and without what `view` makes plain.
@@ -164,8 +170,8 @@ def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
     `is_retry` marks a claim of a task that was claimed before.
     """
     if event.duration is not None:
-        return _fill(_SPAN, event, view) + _missing(event)
-    words = _WORDS.get((event.primitive, event.type), _GENERIC)
+        return _span(event, view)
+    words = _words_for(event)
     is_own = view.agent is not None and view.agent == event.agent
     given = {"retry": "retry"} if is_retry else {}
     told = _fill(words.done if is_own else words.told, event, view, given)
@@ -175,8 +181,8 @@ def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
 def node_label(event: Event) -> str:
     """Name an event as a node of a tree: its primitive first, complete without surroundings."""
     if event.duration is not None:
-        return _fill(_SPAN, event, View()) + _missing(event)
-    words = _WORDS.get((event.primitive, event.type), _GENERIC)
+        return _span(event, View())
+    words = _words_for(event)
     told = _fill("{primitive} " + words.node, event, View())
     return told + _missing(event) + _status(event)
 
@@ -190,6 +196,17 @@ def claimed_label(create: Event, claim: Event) -> str:
 def title_of(event: Event) -> str:
     """What an event calls the thing that it makes; empty if it does not say."""
     return _text(_values_of(event), ("title", "description", "name", "summary"))
+
+
+def _words_for(event: Event) -> _Words:
+    words = _WORDS.get((event.primitive, event.type))
+    return words or (_IN_WORDS if _in_words(event, _values_of(event), View()) else _GENERIC)
+
+
+def _span(event: Event, view: View) -> str:
+    if (event.primitive, event.type) in _WORDS or not _in_words(event, _values_of(event), view):
+        return _fill(_SPAN, event, view) + _missing(event)
+    return _fill(_SPAN_IN_WORDS, event, view) + _missing(event) + _status(event)
 
 
 # -- words: what `{name}` in a template stands for -----------------------------------------------
@@ -258,6 +275,11 @@ def _values(_: Event, data: Data, __: View) -> str:
     return ", ".join(shown)
 
 
+def _in_words(event: Event, data: Data, _: View) -> str:
+    """How a source says what happened; nothing recorded live does."""
+    return _text(data, ("text",)) if hasattr(event, "source") else ""
+
+
 def _words(type: str) -> str:
     return re.sub(r"[_.\s]+", " ", shorten(type)).strip() or shorten(type) or "something"
 
@@ -291,6 +313,7 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
     "text": _reader_of(
         "content", "message", "text", "summary", "title", "description", "result"
     ),
+    "in_words": _in_words,
     "message": _reader_of("message_id"),
     "headline": _reader_of("subject"),
     "change": _reader_of("status"),

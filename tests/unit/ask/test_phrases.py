@@ -217,6 +217,9 @@ def test_our_own_events_are_told_too() -> None:
     assert phrase(make_event("whence", "writer.open", data)) == (
         "bot.py began to record (pid 7 on box)"
     )
+    assert phrase(make_event("whence", "segment.open", data)) == (
+        "bot.py went on in another segment (pid 7 on box)"
+    )
     assert phrase(make_event("whence", "writer.gap", {"lost": 3, "reason": "disk full"})) == (
         "lost 3 events (disk full)"
     )
