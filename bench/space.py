@@ -22,7 +22,7 @@ import whence
 from bench.measure import FOLDER
 from whence.event import Event, format_time
 from whence.line import encode_event
-from whence.sources.space import open_source
+from whence.sources.space import feeds, open_source, tell
 
 AGENTS = 50
 CHANNELS = 200
@@ -97,8 +97,9 @@ class Stores(NamedTuple):
 
 
 def make_stores(rows: int) -> Stores:
-    """The stores with so many rows; made once, and anew when this file changes."""
-    version = zlib.crc32(inspect.getsource(sys.modules[__name__]).encode())
+    """The stores with so many rows; made once, and anew when this file or what the source tells changes."""
+    made_by = (sys.modules[__name__], feeds, tell)
+    version = zlib.crc32("".join(map(inspect.getsource, made_by)).encode())
     folder = FOLDER / f"space-{rows}-{version:08x}"
     end_ns = (_START_S + rows * 86_400 // ROWS_A_DAY) * 1_000_000_000
     stores = Stores(rows, folder / "bare", folder / "indexed", folder / "journal", end_ns)
