@@ -5,6 +5,7 @@ same every time, so that a red run says something about the change and not about
 """
 
 import os
+import signal
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -28,6 +29,10 @@ settings.register_profile(
     max_examples=1_000,
 )
 settings.load_profile("full" if _FULL else "short")
+
+# A shell lets what it starts in the background ignore Ctrl-C, and so do all whom the tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The developer's own settings stay out, also of processes that tests start.
 for _name in [*os.environ]:
