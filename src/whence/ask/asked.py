@@ -103,6 +103,11 @@ class Sources:
         found = [self._try(source, partial(source.event, event_id)) for event_id in named]
         return [cause for cause in found if cause is not None]
 
+    def lacks(self, source_name: str, event_id: str) -> bool:
+        """Whether that source has no such event; False where it cannot say."""
+        source = self._by_name[source_name]
+        return self._try(source, lambda: source.event(event_id) is not None) is False
+
     def children(self, event: SourceEvent) -> list[SourceEvent]:
         """The events of the same source that name this one as their parent."""
         return list(self._guarded(self._by_name[event.source], Query(parent=event.id), False))

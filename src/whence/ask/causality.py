@@ -177,9 +177,7 @@ def _find_missing(
     index: Index | None, web: Web, events: Mapping[int, Event]
 ) -> dict[int, dict[str, str]]:
     """By event: the causes it names that are nowhere, each with what it is named as."""
-    missing = {
-        seq: dict.fromkeys(lost, "parent") for seq, lost in web.missing.items() if seq in events
-    }
+    missing = {seq: {**lost} for seq, lost in web.missing.items() if seq in events}
     if index is None:
         return missing
     known = {row.id for row in web.rows.values()}

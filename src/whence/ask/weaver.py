@@ -96,12 +96,17 @@ class _Weaver:
 
     def _causes(self, event: SourceEvent) -> list[tuple[str, SourceEvent]]:
         parents = self._sources.parents(event)
-        there = {cause.id for cause in parents}
-        named = filter(None, (event.parent, *event.links))
-        missing = [event_id for event_id in named if event_id not in there]
+        ties = self._sources.causes(event)
+        there = {cause.id for cause in (*parents, *(tie.event for tie in ties))}
+        named = {relation.id: relation.reason for relation in event.relations}
+        named |= dict.fromkeys(filter(None, (event.parent, *event.links)), "parent")
+        missing = {
+            event_id: what
+            for event_id, what in named.items()
+            if event_id not in there and self._sources.lacks(event.source, event_id)
+        }
         if missing:
             self._web.missing[self._place(event)] = missing
-        ties = self._sources.causes(event)
         return [*(("", cause) for cause in parents), *((tie.reason, tie.event) for tie in ties)]
 
     def _effects(self, event: SourceEvent) -> list[tuple[str, SourceEvent]]:

@@ -32,7 +32,8 @@ class Web:
     """Events by number, and pairs of numbers (cause, effect).
 
     `dotted` has the reason of each pair. `told` are the events of sources, `asked` those that the
-    question is about, `missing` the causes that an event of a source names and that it does not have.
+    question is about, `missing` the causes that an event of a source names and that it does not have, each
+    with what it is named as: `parent`, or the reason of a relation.
     """
 
     rows: dict[int, Row] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class Web:
     dotted: dict[tuple[int, int], str] = field(default_factory=dict)
     told: "dict[int, SourceEvent]" = field(default_factory=dict)
     asked: set[int] = field(default_factory=set)
-    missing: dict[int, list[str]] = field(default_factory=dict)
+    missing: dict[int, dict[str, str]] = field(default_factory=dict)
     is_complete: bool = True
 
     def live(self) -> list[int]:

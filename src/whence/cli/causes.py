@@ -115,7 +115,13 @@ def _label(node: Node) -> str:
     """What an event says, why it hangs here if nobody recorded that, and what is the matter with it."""
     remarks = [f"by {node.reason}"] if node.reason else []
     remarks += [node.note] if node.note else []
-    return " ".join([node.text, *(f"({remark})" for remark in remarks)])
+    return " ".join([_name(node), *(f"({remark})" for remark in remarks)])
+
+
+def _name(node: Node) -> str:
+    """What an event says, and which source tells it: two may have the same ids."""
+    source = getattr(node.event, "source", None)
+    return node.text if source is None else f"{node.text} [{source}]"
 
 
 def _items(causality: Causality) -> Iterator[str]:
@@ -161,21 +167,22 @@ def _graph(causality: Causality) -> Graph:
         del path[depth:]
         place = places.setdefault(_key(node), len(places))
         if place == len(labels):
-            labels.append(node.text)
+            labels.append(_name(node))
         if path:
             edges.append((path[-1], place))
             if node.reason:
                 dotted[path[-1], place] = node.reason
         path.append(place)
         for lost in node.missing:
-            cause = places.setdefault(lost, len(places))
+            cause = places.setdefault(_key(node, lost), len(places))
             if cause == len(labels):
                 labels.append(f"missing {lost}")
             edges.append((cause, place))
     return Graph(labels=labels, edges=edges, dotted=dotted)
 
 
-def _key(node: Node) -> str:
-    """What tells events apart, also those of two sources with the same id."""
+def _key(node: Node, event_id: str | None = None) -> str:
+    """What tells events apart, also those of two sources with the same id: this one or one that it names."""
+    named = node.id if event_id is None else event_id
     source = getattr(node.event, "source", None)
-    return node.id if source is None else f"{source}\0{node.id}"
+    return named if source is None else f"{source}\0{named}"

@@ -8,7 +8,12 @@ from tests.unit.ask.mixed import recording, stores_of, told
 from whence.ask import weaver
 from whence.ask.causality import Causality
 from whence.ask.questions import tell_causality
+from whence.ask.references import Subject
 from whence.ask.stores import Stores
+from whence.ask.weaver import weave
+from whence.ask.web import Web
+from whence.errors import StoreError
+from whence.query import Query
 from whence.testing.memory import MemorySource
 
 
@@ -98,6 +103,44 @@ def test_parents_and_links_of_a_source_are_solid_and_missing_ones_are_said(tmp_p
             "  b *",
             "    c",
         ]
+
+
+def test_what_a_relation_names_in_vain_is_said(tmp_path: Path) -> None:
+    source = MemorySource(
+        [
+            told("task", 1, "ops", "create_task", target="task", parent="lost",
+                 because=(("parent_id", "gone"), ("channel_id", "c"), ("after", "lost"))),
+            told("c", 0, "bridge", "create_channel", target="payments"),
+        ]
+    )  # fmt: skip
+    with stores_of(tmp_path, source) as (stores, _):
+        causality = ask(stores, "task")
+
+        assert drawn(causality) == [
+            "c",
+            "  task [channel_id] (missing parent_id gone, missing parent lost) *",
+        ]
+        assert causality.as_json()["nodes"][1]["missing"] == ["gone", "lost"]
+
+
+def test_a_source_that_cannot_be_asked_has_not_lost_anything(tmp_path: Path) -> None:
+    source = family()
+    with stores_of(tmp_path, source) as (stores, notes):
+        assert stores.sources is not None
+        starts = list(stores.sources.events([Query(target="sub")]))
+        source.fails = StoreError("it is locked")
+
+        assert not stores.sources.lacks("memory", "gone")
+        web = Web()
+        weave(
+            stores,
+            stores.sources,
+            web,
+            Subject(kind="event", name="sub", told=starts[0]),
+            is_wide=False,
+        )
+        assert web.missing == {}
+        assert set(notes) == {"source memory: it is locked"}
 
 
 def test_circles_end_and_two_sources_stay_apart(tmp_path: Path) -> None:

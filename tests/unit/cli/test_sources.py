@@ -178,3 +178,36 @@ def test_dotted_arrows_say_why_in_every_format(ask: Ask, here: Path) -> None:
     assert '-. "parent_channel_id" .->' in mermaid
     assert '[style=dotted, label="parent_channel_id"]' in dot
     assert [node["reason"] for node in nodes] == [None, "parent_channel_id"]
+
+
+def test_trees_say_which_source_tells_what(ask: Ask, here: Path) -> None:
+    """Two stores with the same ids, and a cause that neither has."""
+    for name in ("first", "second"):
+        (here / f"{name}.jsonl").write_text(
+            '{"at": "2026-11-20T00:00:00Z", "id": "a", "on": "task", "after": "gone"}\n'
+        )
+    keys = 'time = "at"\nid = "id"\ntarget = "on"\nrelations = { after = "after" }\n'
+    (here / "whence.toml").write_text(
+        "".join(
+            f'[[source]]\nkind = "jsonl"\nname = "{name}"\npath = "{name}.jsonl"\n{keys}'
+            for name in ("first", "second")
+        )
+    )
+    answers = {
+        form: ask("why", "task", "-o", form).out
+        for form in ("short", "md", "mermaid", "dot", "json")
+    }
+
+    for form in ("short", "md", "mermaid", "dot"):
+        assert [name for name in ("first", "second") if name in answers[form]] == [
+            "first",
+            "second",
+        ]
+    assert answers["short"].count("[first] (missing after gone)") == 1
+    assert answers["md"].count("missing after gone") == 2
+    assert answers["mermaid"].count("missing gone") == answers["dot"].count("missing gone") == 2
+    nodes = json.loads(answers["json"])["events"]
+    assert sorted((node["source"], node["missing"]) for node in nodes) == [
+        ("first", ["gone"]),
+        ("second", ["gone"]),
+    ]
