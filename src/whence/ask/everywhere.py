@@ -5,6 +5,7 @@ calls below it, what the agent did, or everything; of an event what led to it di
 directly, for a chain of commits or prompts is the story of everything.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import islice
@@ -35,7 +36,7 @@ def make_merged_timeline(
     newest: bool,
 ) -> Timeline:
     """As `make_timeline`, with what the sources tell; the first rows come before the last are read."""
-    parts = _split(stores.index, sources, subject)
+    parts = _split(stores, sources, subject)
     live = partial(_live_part, stores, parts, query, newest=newest)
     told = partial(_told_part, stores, sources, parts, query, view_of(subject))
     if limit is None:
@@ -57,18 +58,27 @@ def make_merged_timeline(
     )
 
 
-def _split(index: Index | None, sources: Sources, subject: Subject | None) -> list[Subject | None]:
-    """A subject and, of a task, all whose stories are part of its own, by the journal or a source."""
+def _split(stores: Stores, sources: Sources, subject: Subject | None) -> list[Subject | None]:
+    """A subject and, of a task, all whose stories are part of its own, by the journal or a source.
+
+    They are at most `TARGETS_MAX`, the nearest; if there are more, that is noted.
+    """
     if subject is None or subject.is_channel or subject.kind not in ("target", "both"):
         return [subject]
     parts = {subject.name: subject}
-    waiting = [subject.name]
-    while waiting and len(parts) < TARGETS_MAX:
-        each = waiting.pop()
-        for name in [*sources.below(each), *_live_below(index, each)]:
-            if name not in parts:
-                parts[name] = Subject(kind="target", name=name)
-                waiting.append(name)
+    waiting = deque([subject.name])
+    while waiting:
+        each = waiting.popleft()
+        for name in [*sources.below(each), *_live_below(stores.index, each)]:
+            if name in parts:
+                continue
+            if len(parts) == TARGETS_MAX:
+                stores.note(
+                    f"{subject.name} has more than {TARGETS_MAX - 1:,} subtasks: not all are shown"
+                )
+                return list(parts.values())
+            parts[name] = Subject(kind="target", name=name)
+            waiting.append(name)
     return list(parts.values())
 
 

@@ -5,7 +5,7 @@ What asks sources is loaded when there are any.
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import tzinfo
-from itertools import islice
+from itertools import groupby, islice
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -134,21 +134,22 @@ def _times_of(stores: Stores, query: Query, types: Iterable[str], newest: int) -
     """The times of the newest events of each of these types, each moment once."""
     found: set[int] = set()
     for kind in types:
-        found.update(_newest_times(stores, _narrowed(clean_query(query), type=kind), newest))
+        for times in _newest_times(stores, _narrowed(clean_query(query), type=kind)):
+            moments = (moment for moment, _ in groupby(times))
+            found.update(islice(moments, newest))
     return sorted(found)
 
 
-def _newest_times(stores: Stores, query: Query, newest: int) -> Iterator[int]:
+def _newest_times(stores: Stores, query: Query) -> Iterator[Iterator[int]]:
+    """The times of such events, newest first: those of the journal, and those of sources."""
     if stores.index is not None:
-        for row in stores.index.find(query, newest_first=True, limit=newest):
-            yield row.time
+        yield (row.time for row in stores.index.find(query, newest_first=True))
     if stores.sources is not None:
         from whence.ask.facts import Recorded
 
         recorded = Recorded(stores.index, stores.reader, stores.note, [query])
         told = stores.sources.events([query], newest_first=True)
-        for event in islice((each for each in told if not recorded.is_live(each)), newest):
-            yield event.time_ns
+        yield (event.time_ns for event in told if not recorded.is_live(event))
 
 
 def _narrowed(query: Query, **fields: str | None) -> Query:

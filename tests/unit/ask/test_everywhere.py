@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.ask.mixed import recording, stores_of, told
+from tests.unit.ask.mixed import SECOND, START_NS, recording, stores_of, told
+from whence.ask import everywhere
 from whence.ask.questions import find_moment, find_subject, tell_timeline
 from whence.ask.stores import Stores
 from whence.ask.timeline import Timeline
@@ -206,6 +207,50 @@ def test_time_phrases_look_into_sources(tmp_path: Path) -> None:
         )
 
         assert ids(ask(stores, query=Query(since=created))) == ["sub", "sub/complete"]
+
+
+@pytest.mark.parametrize("is_live", [True, False])
+def test_counting_back_counts_moments(is_live: bool, tmp_path: Path) -> None:
+    """Two agents that wake at once woke at one moment, wherever that is known from."""
+    from datetime import UTC
+
+    seconds = (1, 2, 3, 3, 3)
+    source = MemorySource(name="memory")
+    with recording(tmp_path) as (log, clock):
+        now = 0
+        for number, second in enumerate(seconds):
+            clock.advance(second - now)
+            now = second
+            if is_live:
+                log.emit("spawn", "wake", agent=f"a{number}")
+            else:
+                source.told.append(told(f"e{number}", second, "spawn", "wake"))
+    with stores_of(tmp_path, source) as (stores, _):
+        found = [
+            find_moment(lambda: stores, f"wake -{back}", agent=None, target=None, now=0, zone=UTC)
+            for back in (1, 2, 3)
+        ]
+
+        assert [ns - START_NS for ns in found] == [3 * SECOND, 2 * SECOND, SECOND]
+        with pytest.raises(NotFoundError, match="only 3 are recorded"):
+            find_moment(lambda: stores, "wake -4", agent=None, target=None, now=0, zone=UTC)
+
+
+def test_of_many_subtasks_the_nearest_are_told_and_that_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(everywhere, "TARGETS_MAX", 4)
+    names = ["task", "s0", "s1", "s2", "s3", "s4", "below"]
+    events = [told(name, n, "ops", "create_task", target=name) for n, name in enumerate(names)]
+    source = MemorySource(events)
+    source.subtasks = {"task": ["s0", "s1"], "s1": ["below"], "s0": ["s2"], "s2": ["s3", "s4"]}
+    with stores_of(tmp_path, source) as (stores, notes):
+        assert ids(ask(stores, "task")) == ["task", "s0", "s1", "s2"]
+        assert notes == ["task has more than 3 subtasks: not all are shown"]
+        source.subtasks = {"task": ["s0", "s1", "s2"]}
+        notes.clear()
+        assert ids(ask(stores, "task")) == ["task", "s0", "s1", "s2"]
+        assert notes == []
 
 
 PLACES = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["a", "b", "live"])), max_size=12)
