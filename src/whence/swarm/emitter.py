@@ -7,19 +7,24 @@ payload.
 import os
 import threading
 from pathlib import Path
+from time import monotonic_ns
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
 from whence.log import Log, default
 from whence.query import clean_target
 from whence.settings import Durability
-from whence.swarm.history import read_task
+from whence.swarm.history import read_steps
 from whence.swarm.plans import Id, Plan, get_plan, make_plan, name_target, write_id
-from whence.swarm.tasks import Tasks
+from whence.swarm.tasks import Task, Tasks
 
 # What every event may have beside metadata, but most have not: looked for all at once.
 _RARE = frozenset(["target_id", "caused_by", "links", "private", "durability"])
+# How much of the journal's end is searched for what other processes did; and after a search in vain,
+# how many times as long as it took, but no longer than the other, there is none for a step's sake.
 _LOOK_BACK_BYTES = 4 * 1024 * 1024
+_LOOK_BACK_PAUSE = 100
+_LOOK_BACK_PAUSE_NS_MAX = 1_000_000_000
 
 # By folder, so that all handles of one log have the same memory; it goes when the last of them does.
 # The lock guards it. Re-entrant, for a handler that interrupts its holder and records too.
@@ -123,12 +128,20 @@ class Emitter:
         tasks = memory[1] if memory[0] is log else self._remember(log)
         task = tasks.get(name) if step != "create_task" else None
         if parent is None:
-            if task is not None:
-                cause = task.cause_of(step)
+            around = log.current_cause()
+            if step == "create_task":
+                cause = _creation_above(log, tasks, data, is_sought=around is None)
             else:
-                cause = self._creation_above(log, tasks, data) if step == "create_task" else None
+                cause = None if task is None else task.cause_of(step)
+                if (
+                    (task is None or cause is task.created)
+                    and around is None
+                    and monotonic_ns() >= tasks.look_due_ns
+                ):
+                    # Another process may know something nearer, or all of it.
+                    task = _look_back(log, tasks, name, task)
+                    cause = None if task is None else task.cause_of(step)
             if cause is not None:
-                around = log.current_cause()
                 if around is None:
                     parent = cause
                 elif around != cause and cause not in links:
@@ -145,34 +158,51 @@ class Emitter:
     def created(self, task_id: Id) -> str | None:
         """The id of the event that created a task, also in another process; None if there is none.
 
-        Reads the journal backward until it is found. From then on this process knows the task: its
-        next claim, block or completion follows what was recorded of it so far.
+        Reads the journal backward until it is found, however far back. From then on this process
+        knows the task: its next claim, block or completion follows what was recorded of it so far.
         """
         log = self._log or default()
         name = clean_target(write_id("task_id", task_id))
         tasks = self._remember(log)
-        known = tasks.get(name)
-        if known is None or known.created is None:
-            known = tasks.learn(name, read_task(log.folder, name))
+        known = tasks.get(name) or tasks.add(name)
+        if known.created is None:
+            known.replay(read_steps(log.folder, name))
         return known.created
-
-    def _creation_above(self, log: Log, tasks: Tasks, data: dict[str, Any]) -> str | None:
-        """The creation of the parent task, if one is named."""
-        named = data.get("parent_task_id")
-        if named is None:
-            return None
-        name = clean_target(write_id("parent_task_id", named))
-        above = tasks.get(name)
-        if above is None and log.current_cause() is None:
-            # Another process's: looked for once, and only where the event would have no cause.
-            above = tasks.learn(name, read_task(log.folder, name, _LOOK_BACK_BYTES))
-        return None if above is None else above.created
 
     def _remember(self, log: Log) -> Tasks:
         with _lock:
             tasks = _tasks_by_folder.setdefault(log.folder, Tasks())
             self._memory = (log, tasks)
         return tasks
+
+
+def _creation_above(log: Log, tasks: Tasks, data: dict[str, Any], *, is_sought: bool) -> str | None:
+    """The creation of the parent task, if one is named; another process's only if it is sought."""
+    named = data.get("parent_task_id")
+    if named is None:
+        return None
+    name = clean_target(write_id("parent_task_id", named))
+    above = tasks.get(name)
+    if is_sought and (above is None or (above.created is None and not above.is_sought)):
+        above = above or tasks.add(name)
+        above.is_sought = True
+        # All steps and not the new ones alone: the creation may stand before what is known.
+        above.replay(read_steps(log.folder, name, _LOOK_BACK_BYTES))
+    return None if above is None else above.created
+
+
+def _look_back(log: Log, tasks: Tasks, name: str, known: Task | None) -> Task | None:
+    """What is known of a task, with what other processes did to it since."""
+    start_ns = monotonic_ns()
+    steps = read_steps(log.folder, name, _LOOK_BACK_BYTES, known)
+    if steps:
+        known = known or tasks.add(name)
+        known.replay(steps)
+    else:
+        end_ns = monotonic_ns()
+        pause_ns = min(_LOOK_BACK_PAUSE * (end_ns - start_ns), _LOOK_BACK_PAUSE_NS_MAX)
+        tasks.look_due_ns = end_ns + pause_ns
+    return known
 
 
 def _take_rare(

@@ -16,7 +16,7 @@ from whence.swarm.plans import (
 
 
 class Ops:
-    """Tasks; the task is the target. Causes are filled in where this process knows them.
+    """Tasks; the task is the target. Causes are filled in where this process knows or finds them.
 
     A subtask is caused by its parent's creation, a claim by the block that it answers, else by the
     creation, and what follows by the claim. `parent_event_id` says otherwise; inside a span or a `cause`

@@ -1,4 +1,4 @@
-"""Events of a task find their causes by themselves, where the process knows them."""
+"""Events of a task find their causes by themselves, where the process knows or finds them."""
 
 import asyncio
 import os
@@ -217,7 +217,7 @@ def test_threads_with_handles_of_their_own_share_it_too(
     with ThreadPoolExecutor(8) as pool:
         handles = list(pool.map(work, names))
 
-    monkeypatch.setattr(emitter, "read_task", None)
+    monkeypatch.setattr(emitter, "read_steps", None)
     for swarm, _ in handles:
         assert [swarm.created(name) for name in names] == [created for _, created in handles]
 
@@ -266,6 +266,19 @@ def test_a_forked_child_knows_what_its_parent_knew(folder: Path, swarm: Swarm) -
 # --- other processes ------------------------------------------------------------------------
 
 
+@pytest.fixture
+def searches(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The tasks for which the journal was searched, all in vain."""
+    searched: list[str] = []
+
+    def read_steps(_: Path, task_id: str, *__: object) -> list[tuple[str, str]]:
+        searched.append(task_id)
+        return []
+
+    monkeypatch.setattr(emitter, "read_steps", read_steps)
+    return searched
+
+
 def test_a_subtask_finds_a_parent_that_another_process_created(folder: Path, swarm: Swarm) -> None:
     created = run_process(folder, "print(swarm.ops.create_task('z', '#task'))")
     run_process(folder, "swarm.ops.claim_task('z', 'task')")
@@ -275,20 +288,131 @@ def test_a_subtask_finds_a_parent_that_another_process_created(folder: Path, swa
     assert last(folder).parent == created
 
 
-def test_the_journal_is_read_once_for_a_parent_that_is_not_there(
-    swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+def test_a_claim_here_does_not_hide_that_another_process_created_the_parent(
+    folder: Path, log: whence.Log, swarm: Swarm
 ) -> None:
-    read: list[str] = []
+    swarm.ops.claim_task("h", "task")
+    created = run_process(folder, "print(swarm.ops.create_task('z', 'task'))")
 
-    def read_task(_: Path, task_id: str, __: int) -> tasks.Task:
-        read.append(task_id)
-        return tasks.Task()
+    swarm.ops.create_task("h", "sub", "task")
 
-    monkeypatch.setattr(emitter, "read_task", read_task)
+    assert last(folder).parent == created
+    assert log.causality("task").roots[-1].children[0].text == "ops sub created"
+
+
+def test_create_block_and_retry_in_three_processes_are_one_tree(
+    folder: Path, log: whence.Log
+) -> None:
+    run_process(folder, "swarm.ops.create_task('z', 'task')")
+    run_process(folder, "swarm.ops.claim_task('h', 'task'); swarm.ops.block_task('h', 'task')")
+    run_process(folder, "swarm.ops.claim_task('i', 'task'); swarm.ops.complete_task('i', 'task')")
+
+    (root,) = log.causality("task").roots
+    assert list(_outline(root)) == [
+        "ops task (claimed by h)",
+        "  ops task blocked",
+        "    ops task claimed by i",
+        "      ops task completed",
+    ]
+
+
+def test_subtasks_of_a_task_that_this_process_only_claimed_are_in_its_tree(
+    folder: Path, log: whence.Log
+) -> None:
+    run_process(folder, "swarm.ops.create_task('z', 'task')")
+    run_process(
+        folder,
+        """
+        swarm.ops.claim_task("h", "task")
+        swarm.ops.create_task("h", "sub", "task")
+        """,
+    )
+
+    (root,) = log.causality("task").roots
+    assert list(_outline(root)) == ["ops task (claimed by h)", "  ops sub created"]
+
+
+@pytest.mark.parametrize("step", ["block_task", "complete_task", "reduce_task"])
+def test_any_first_step_in_a_process_follows_the_claim_in_another(
+    folder: Path, swarm: Swarm, step: str
+) -> None:
+    swarm.ops.create_task("z", "task")
+    claimed = run_process(folder, "print(swarm.ops.claim_task('h', 'task'))")
+
+    swarm.emit("ops", step, task_id="task")
+
+    assert last(folder).parent == claimed
+
+
+def test_a_retry_answers_the_block_in_another_process_since_the_claim_in_this_one(
+    folder: Path, swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emitter, "_LOOK_BACK_PAUSE", 0)
+    created = swarm.ops.create_task("z", "task")
+    swarm.ops.claim_task("h", "task")
+    blocked = run_process(folder, "print(swarm.ops.block_task('i', 'task'))")
+
+    swarm.ops.claim_task("h", "task")
+    assert last(folder).parent == blocked
+
+    swarm.ops.claim_task("h", "task")
+    assert last(folder).parent == created
+
+
+def test_a_task_that_is_forgotten_is_found_again(folder: Path) -> None:
+    run_process(
+        folder,
+        """
+        whence.swarm.tasks._TASKS_MAX = 2
+        swarm.ops.create_task("z", "task")
+        for number in range(3):
+            swarm.ops.create_task("z", f"other{number}")
+        swarm.ops.claim_task("z", "task")
+        for number in range(3):
+            swarm.ops.create_task("z", f"more{number}")
+        swarm.ops.create_task("z", "sub", "task")
+        """,
+    )
+
+    events = [event for event in read_events(folder) if event.target in ("task", "sub")]
+    assert [event.parent for event in events] == [None, events[0].id, events[0].id]
+
+
+def test_the_journal_is_read_once_for_a_parent_that_is_not_there(
+    swarm: Swarm, searches: list[str]
+) -> None:
     for number in range(3):
         swarm.ops.create_task("z", f"sub{number}", "nowhere")
 
-    assert read == ["nowhere"]
+    assert searches == ["nowhere"]
+
+
+def test_after_a_search_in_vain_none_is_made_for_a_step_for_a_while(
+    swarm: Swarm, searches: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    times = iter([0, 0, 10, 1009, 1010, 1010, 2010])
+    monkeypatch.setattr(emitter, "monotonic_ns", lambda: next(times))
+
+    swarm.ops.claim_task("h", "first")
+    swarm.ops.claim_task("h", "second")
+    swarm.ops.claim_task("h", "third")
+
+    assert searches == ["first", "third"]
+
+
+def test_a_search_that_finds_something_is_followed_by_the_next_at_once(
+    folder: Path, swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    created = run_process(
+        folder,
+        "for name in 'abc': print(swarm.ops.create_task('z', name))",
+    ).split()
+    monkeypatch.setattr(emitter, "monotonic_ns", lambda: 0)
+
+    claimed = [swarm.ops.claim_task("h", name) for name in "abc"]
+
+    events = by_id(folder)
+    assert [events[each].parent for each in claimed] == created
 
 
 def test_what_is_looked_for_costs_no_index(folder: Path, swarm: Swarm) -> None:
@@ -308,14 +432,24 @@ def test_what_is_looked_for_costs_no_index(folder: Path, swarm: Swarm) -> None:
 
 
 def test_it_is_not_read_where_the_cause_is_known(
-    log: whence.Log, swarm: Swarm, monkeypatch: pytest.MonkeyPatch
+    log: whence.Log, swarm: Swarm, searches: list[str]
 ) -> None:
-    monkeypatch.setattr(emitter, "read_task", None)
-
     with log.cause("around"):
         swarm.ops.create_task("z", "sub", "nowhere")
+        swarm.ops.claim_task("h", "unknown")
+        swarm.ops.claim_task("h", "task")
     swarm.ops.create_task("z", "sub", "nowhere", parent_event_id="given")
-    swarm.ops.claim_task("h", "unknown")
+    swarm.ops.claim_task("h", "unknown", parent_event_id="given")
+    swarm.ops.block_task("h", "task")
+    swarm.ops.claim_task("h", "task")
+    swarm.ops.complete_task("h", "task")
+
+    assert searches == []
+
+
+def test_what_can_be_no_target_is_refused_as_ever(swarm: Swarm) -> None:
+    with pytest.raises(ValueError, match="target holds a lone surrogate"):
+        swarm.ops.claim_task("h", "\ud800")
 
 
 def test_a_process_that_asks_knows_the_task_from_then_on(folder: Path, swarm: Swarm) -> None:
@@ -373,7 +507,7 @@ def test_the_tasks_touched_last_are_remembered(monkeypatch: pytest.MonkeyPatch) 
 
     assert known.get("a") is not None
     known.add("d")
-    known.learn("e", tasks.Task())
+    known.add("e")
 
     assert [name for name in "abcde" if known.get(name)] == ["a", "d", "e"]
 

@@ -9,11 +9,13 @@ import whence
 from whence.errors import StoreError
 from whence.journal.folder import segment_path
 from whence.journal.reader import Reader
-from whence.swarm.history import read_task
+from whence.swarm.history import read_steps
+from whence.swarm.tasks import Task
 
 
 def known(folder: Path, task_id: str, within_bytes: int | None = None) -> tuple[str | None, ...]:
-    task = read_task(folder, task_id, within_bytes)
+    task = Task()
+    task.replay(read_steps(folder, task_id, within_bytes))
     return task.created, task.claimed, task.blocked
 
 
@@ -32,6 +34,22 @@ def test_steps_are_taken_in_the_order_of_the_journal(log: whence.Log, folder: Pa
 
     blocked = log.emit("ops", "block_task", target="task")
     assert known(folder, "task") == (created, claimed, blocked)
+
+
+def test_it_is_read_up_to_what_is_known(log: whence.Log, folder: Path) -> None:
+    log.emit("ops", "create_task", target="task")
+    mine = log.emit("ops", "claim_task", target="task")
+    blocked = log.emit("ops", "block_task", target="task")
+    claimed = log.emit("ops", "claim_task", target="task")
+    task = Task()
+    task.note("claim_task", mine)
+
+    steps = read_steps(folder, "task", known=task)
+    assert steps == [("block_task", blocked), ("claim_task", claimed)]
+
+    task.replay(steps)
+    assert (task.created, task.claimed, task.blocked) == (None, claimed, None)
+    assert read_steps(folder, "task", known=task) == []
 
 
 def test_what_only_looks_like_a_step_is_none(log: whence.Log, folder: Path) -> None:
