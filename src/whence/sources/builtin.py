@@ -122,7 +122,7 @@ FORMATS: dict[str, Format] = {
             "target": TARGET,
             "status": "approved",
             "statuses": {"true": "success", "false": "blocked"},
-            "text": "{reason}",
+            "text": "{type} {target}: {reason}",
         },
         _prepare_decision,
         ("subject",),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.unit.ask.mixed import SECOND, START_NS, recording, stores_of, told
 from whence.ask import everywhere
-from whence.ask.questions import find_moment, find_subject, tell_timeline
+from whence.ask.questions import find_moment, find_subject, tell_causality, tell_timeline
 from whence.ask.stores import Stores
 from whence.ask.timeline import Timeline
 from whence.errors import NotFoundError, StoreError
@@ -251,6 +251,37 @@ def test_of_many_subtasks_the_nearest_are_told_and_that_is_said(
         notes.clear()
         assert ids(ask(stores, "task")) == ["task", "s0", "s1", "s2"]
         assert notes == []
+
+
+@pytest.mark.parametrize(
+    ("fields", "row", "node"),
+    [
+        ({"status": "error"}, "a sold a lamp → error", "orders a sold a lamp → error"),
+        ({"duration": 5_000_000}, *("orders.order: a sold a lamp (5ms)",) * 2),
+        ({"data": {"item": 1}}, "order lamp by a (item=1)", "orders order lamp (item=1)"),
+        ({"primitive": "ops", "type": "create_task"}, "lamp created by a", "ops lamp created"),
+        (
+            {"primitive": "claude", "type": "tool", "duration": 5_000_000},
+            *("claude.tool → done (5ms)",) * 2,
+        ),
+    ],
+)
+def test_what_a_source_puts_in_words_is_the_line(
+    fields: dict[str, Any], row: str, node: str, tmp_path: Path
+) -> None:
+    given = {"primitive": "orders", "type": "order", "data": {"text": "a sold a lamp"}, **fields}
+    event = told("e", 1, agent="a", target="lamp", **given)
+    with stores_of(tmp_path, MemorySource([event])) as (stores, _):
+        assert [each.text for each in ask(stores).rows] == [row]
+        [root] = tell_causality(stores, "e", depth=None, width=None, is_wide=False).roots
+        assert root.text == node
+
+
+def test_what_was_recorded_live_with_a_text_has_more_to_tell(tmp_path: Path) -> None:
+    with recording(tmp_path) as (log, _):
+        log.emit("orders", "order", agent="a", target="lamp", data={"text": "sold"})
+    with stores_of(tmp_path) as (stores, _):
+        assert [each.text for each in ask(stores).rows] == ["order lamp by a (text=sold)"]
 
 
 PLACES = st.lists(st.tuples(st.integers(0, 6), st.sampled_from(["a", "b", "live"])), max_size=12)

@@ -97,7 +97,7 @@ def test_decisions_have_an_outcome(tmp_path: Path) -> None:
     assert (first.primitive, first.type, first.target) == ("decision", "upgrade_proposal", "17")
     assert (first.id, first.status, second.status) == ("lines.jsonl:1", "blocked", "success")
     assert first.time == "2026-01-13T14:00:00.125000000Z"
-    assert first.data["text"] == "constitutional: no"
+    assert first.data["text"] == "upgrade_proposal 17: constitutional: no"
     assert first.data["votes"] == DECISION["votes"]
     assert second.target is None
 

@@ -215,7 +215,8 @@ def _decode(text: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(found, dict):
         yield from found.items()
     else:
-        yield "text", text
+        # Not as `text`: that is what a source puts in words, and here nobody did.
+        yield "data", text
 
 
 def _plain(value: Any) -> Any:
