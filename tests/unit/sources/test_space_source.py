@@ -155,6 +155,20 @@ def test_a_spawn_is_that_of_whoever_spawned(opened: Open) -> None:
     assert {"zealot-1", "haiku-1"} <= set(source.names("agent"))
 
 
+def test_who_spawned_is_left_unsaid_where_each_row_would_have_to_be_searched_for(
+    opened: Open,
+) -> None:
+    bare = {"space": ONE["space"].replace("spawns (id TEXT PRIMARY KEY", "spawns (id TEXT")}
+    source = opened(bare, one_rows(), only="space.db")
+
+    told = list(source.events(Query(type="spawn", primitive="spawn")))
+
+    assert [(event.agent, event.data["spawned"]) for event in told] == [
+        (None, "zealot-1"),
+        (None, "haiku-1"),
+    ]
+
+
 def test_what_was_never_recorded_is_told_as_the_present_only(opened: Open) -> None:
     """No database holds when a task was claimed or blocked, nor who completed it."""
     source = opened(DOCUMENT, document_rows())
@@ -368,6 +382,17 @@ def test_a_half_migrated_store_tells_what_it_can(opened: Open) -> None:
     with pytest.raises(CorruptError, match="table notes has no column note_id or id"):
         next(events)
     assert next(source.events(Query(agent="haiku-1"))).id == uuid7(1)
+
+
+def test_the_data_of_an_event_is_an_object_or_as_it_stands(opened: Open) -> None:
+    rows: Rows = [
+        ("events", "events", {"id": uuid7(number), "event_type": "hired", "data": data})
+        for number, data in enumerate(['{"to": "haiku-1"}', "for haiku-1", "[1]"])
+    ]
+
+    found = [event.data for event in opened(DOCUMENT, rows).events()]
+
+    assert found == [{"to": "haiku-1"}, {"data": "for haiku-1"}, {"data": "[1]"}]
 
 
 def test_rows_that_are_not_understood_say_why(opened: Open) -> None:

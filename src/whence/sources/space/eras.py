@@ -4,7 +4,7 @@ Eras are told by columns, never by `user_version`, which says nothing. A role is
 row; its columns are the names it has had. Only names of this file ever become part of a statement.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from whence.sources.space.clocks import Zone
@@ -127,8 +127,13 @@ _NEEDED = {
 }
 
 
-def find_tables(tables: Mapping[str, tuple[str, ...]]) -> tuple[list[Table], list[str]]:
-    """Tell what each table is, and which of those that we know lack columns that they need."""
+def find_tables(
+    tables: Mapping[str, tuple[str, ...]], indexed: Collection[tuple[str, str]] = ()
+) -> tuple[list[Table], list[str]]:
+    """Tell what each table is, and which of those that we know lack columns that they need.
+
+    `indexed` has the columns of tables that an index begins with.
+    """
     found: list[Table] = []
     problems: list[str] = []
     known = {name.lower(): columns for name, columns in tables.items()}
@@ -149,13 +154,15 @@ def find_tables(tables: Mapping[str, tuple[str, ...]]) -> tuple[list[Table], lis
             problems.append(f"table {kind.table} has no column {wanted}")
         else:
             found.append(Table(kind.name, kind.table, there, kind.zones))
-    return [_lend(table, found) for table in found], problems
+    return [_lend(table, found, indexed) for table in found], problems
 
 
-def _lend(table: Table, others: list[Table]) -> Table:
+def _lend(table: Table, others: list[Table], indexed: Collection[tuple[str, str]]) -> Table:
     """Let a table tell what others say of its rows."""
     if table.kind == "spawn" and table.has("parent") and table.has("agent"):
-        return _lend_spawner(table)
+        # Without an index each row would be compared with all.
+        is_led = (table.name, table.columns["id"][0]) in indexed
+        return _lend_spawner(table) if is_led else table
     # A read position without a time of its own: not before the message that was read last.
     if table.kind != "bookmark" or table.has("created"):
         return table

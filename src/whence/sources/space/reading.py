@@ -271,7 +271,7 @@ class Reading:
 
     def _look_at(self, label: str, database: Database) -> None:
         try:
-            tables, problems = find_tables(database.tables())
+            tables, problems = find_tables(database.tables(), self._indexed_in(label))
         except (StoreError, CorruptError) as error:
             self.failures.append(error)
             return
@@ -418,15 +418,18 @@ class Reading:
             return True
 
     def _is_indexed(self, feed: Feed, role: str) -> bool:
-        if feed.database not in self._indexed:
-            try:
-                self._indexed[feed.database] = self._databases[feed.database].indexed()
-            except (StoreError, CorruptError):
-                return False
+        indexed = self._indexed_in(feed.database)
         columns = feed.table.columns.get(role, ())
-        return bool(columns) and all(
-            (feed.table.name, column) in self._indexed[feed.database] for column in columns
-        )
+        return bool(columns) and all((feed.table.name, column) in indexed for column in columns)
+
+    def _indexed_in(self, label: str) -> set[tuple[str, str]]:
+        """The columns that indexes of a database begin with; none where that cannot be told."""
+        if label not in self._indexed:
+            try:
+                self._indexed[label] = self._databases[label].indexed()
+            except (StoreError, CorruptError):
+                return set()
+        return self._indexed[label]
 
     def _windows(self, feed: Feed, window: Window, *, newest: bool) -> list[Window]:
         """The window in parts, the first of them small, where the store tells how its times lie.
