@@ -399,8 +399,9 @@ def _look_at_committed(path: Path, real: str, timeout_s: float) -> _State:
         reader.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
         state = _look_at(path, real)
         # What is written within one tick of the file system's clock would look the same.
-        if 0 <= time.time_ns() - state.sizes[0][1] < _TICK_NS:
-            time.sleep(_TICK_NS / 1e9)
+        age_ns = time.time_ns() - state.sizes[0][1]
+        if 0 <= age_ns < _TICK_NS:
+            time.sleep((_TICK_NS - age_ns) / 1e9)
         return state
 
 
