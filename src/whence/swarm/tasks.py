@@ -60,11 +60,12 @@ class Tasks:
         self.look_due_ns = 0
         """Until then the journal is not asked again what others did."""
         self._tasks: OrderedDict[str, Task] = OrderedDict()
+        self._find = self._tasks.get
         self._touch = self._tasks.move_to_end
 
     def get(self, task_id: str) -> Task | None:
         """What is known of a task, which counts as touched."""
-        task = self._tasks.get(task_id)
+        task = self._find(task_id)
         if task is not None:
             try:
                 self._touch(task_id)
