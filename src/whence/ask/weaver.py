@@ -17,6 +17,9 @@ from whence.index import Row
 from whence.query import Query
 from whence.sources.source import SourceEvent
 
+_FIRST = -(2**62)
+"""Numbers of sources' events begin here and grow, so that those of one moment stay as they were told."""
+
 _Near = Callable[[SourceEvent], list[tuple[str, SourceEvent]]]
 """The events next to one, each with the reason of a dotted tie, "" of a solid one."""
 
@@ -137,7 +140,7 @@ class _Weaver:
                 self._web.rows.setdefault(live.seq, live)
                 self._places[key] = live.seq
             else:
-                seq = -len(self._web.told) - 1
+                seq = _FIRST + len(self._web.told)
                 self._web.told[seq] = event
                 self._web.rows[seq] = _as_row(seq, event)
                 self._places[key] = seq

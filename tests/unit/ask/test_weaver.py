@@ -157,6 +157,25 @@ def test_circles_end_and_two_sources_stay_apart(tmp_path: Path) -> None:
         ]  # fmt: skip
 
 
+def test_what_happened_at_one_moment_stays_as_it_is_told(tmp_path: Path) -> None:
+    many = [
+        told(f"e{n}", 1, "ops", "step", target="task", because=(("after", "top"),))
+        for n in range(3)
+    ]
+    first = MemorySource([told("top", 0, "ops", "step"), *many])
+    second = MemorySource(
+        [told("e0", 1, "ops", "step", target="task", source="other")], name="other"
+    )
+    with stores_of(tmp_path, first, second) as (stores, _):
+        causality = ask(stores, "task")
+
+        assert [node.id for _, node in causality.nodes()] == ["top", "e0", "e1", "e2", "e0"]
+        assert [getattr(root.event, "source", "") for root in causality.roots] == [
+            "memory",
+            "other",
+        ]
+
+
 def test_nothing_grows_without_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weaver, "STARTS_MAX", 20)
     many = MemorySource([told(f"e{n:05}", n, "ops", "step", target="big") for n in range(25)])
