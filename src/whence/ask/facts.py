@@ -10,6 +10,7 @@ Only what the question lets through stands for what a source tells, so no fact i
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -51,7 +52,16 @@ _NAMING: Mapping[tuple[str, str], tuple[str, ...]] = {
 _OF_AN_AGENT = frozenset([("spawn", "wake"), ("spawn", "sleep"), ("bridge", "recv")])
 """What is counted for each agent, or done by each to the same thing."""
 
-_Window = Mapping[str, list[Row]]
+
+class _Live(NamedTuple):
+    """What is held of a live event."""
+
+    seq: int
+    time: int
+    agent: str | None
+
+
+_Window = Mapping[str, list[_Live]]
 """The live events of some time by the facts that they name."""
 
 
@@ -78,19 +88,25 @@ class Recorded:
 
     def is_live(self, event: SourceEvent) -> bool:
         """Whether the journal holds that fact too."""
-        return self.find(event) is not None
+        return self._find(event) is not None
 
     def find(self, event: SourceEvent) -> Row | None:
         """The journal's event that tells the same; None if there is none."""
+        live = self._find(event)
+        if live is None or self._index is None:
+            return None
+        return next(iter(self._index.rows([live.seq])), None)
+
+    def _find(self, event: SourceEvent) -> _Live | None:
         index, fact = self._index, event.fact
         if index is None or fact is None or not self._has_kind(index, event):
             return None
-        rows = (
+        found = (
             self._find_about(index, event)
             if fact == event.target
             else self._find_named(index, event, fact)
         )
-        return next((row for row in rows if not _is_anothers(row, event)), None)
+        return next((live for live in found if not _is_anothers(live, event)), None)
 
     def _has_kind(self, index: Index, event: SourceEvent) -> bool:
         kind = _kind(event)
@@ -99,18 +115,18 @@ class Recorded:
             self._kinds[kind] = next(index.find(query, limit=1), None) is not None
         return self._kinds[kind]
 
-    def _find_about(self, index: Index, event: SourceEvent) -> Iterator[Row]:
+    def _find_about(self, index: Index, event: SourceEvent) -> Iterator[_Live]:
         since, until = event.time_ns - _ABOUT_NS, event.time_ns + _ABOUT_NS + 1
         for query in self._narrow(event, since, until):
             # What happened several times, such as a claim, a store knows once: as it was in the end.
-            yield from index.find(query, newest_first=True)
+            yield from map(_held, index.find(query, newest_first=True))
 
-    def _find_named(self, index: Index, event: SourceEvent, fact: str) -> Iterator[Row]:
+    def _find_named(self, index: Index, event: SourceEvent, fact: str) -> Iterator[_Live]:
         since, until = event.time_ns - _NEAR_NS, event.time_ns + _NEAR_NS
         for number in range(since // _WINDOW_NS, until // _WINDOW_NS + 1):
-            for row in self._look(index, event, number).get(fact, ()):
-                if since <= row.time <= until:
-                    yield row
+            for live in self._look(index, event, number).get(fact, ()):
+                if since <= live.time <= until:
+                    yield live
 
     def _look(self, index: Index, event: SourceEvent, number: int) -> _Window:
         """What is named in a window, which is read once as long as it is held."""
@@ -125,15 +141,17 @@ class Recorded:
 
     def _read(self, index: Index, event: SourceEvent, since: int) -> _Window:
         keys = (*_NAMING.get(_kind(event), ()), "id")
-        window: defaultdict[str, list[Row]] = defaultdict(list)
+        window: defaultdict[str, list[_Live]] = defaultdict(list)
         for query in self._narrow(event, since, since + _WINDOW_NS):
-            rows = list(index.find(query, limit=_WINDOW_ROWS_MAX))
-            if len(rows) == _WINDOW_ROWS_MAX:
-                what = f"{event.primitive} {event.type} on {event.target or 'anything'}"
-                self._note(f"{len(rows):,} or more {what} in 2 hours: some may be shown twice")
+            rows = index.find(query, limit=_WINDOW_ROWS_MAX)
+            size = 0
             for row, live in read_events(self._reader, rows, self._note):
+                size += 1
                 for name in _names(live, keys):
-                    window[name].append(row)
+                    window[name].append(_held(row))
+            if size == _WINDOW_ROWS_MAX:
+                what = f"{event.primitive} {event.type} on {event.target or 'anything'}"
+                self._note(f"{size:,} or more {what} in 2 hours: some may be shown twice")
         return dict(window)
 
     def _narrow(self, event: SourceEvent, since: int, until: int) -> Iterator[Query]:
@@ -155,6 +173,10 @@ class Recorded:
                 )  # fmt: skip
 
 
+def _held(row: Row) -> _Live:
+    return _Live(row.seq, row.time, row.agent)
+
+
 def _kind(event: SourceEvent) -> tuple[str, str]:
     return event.primitive, event.type
 
@@ -164,11 +186,11 @@ def _size(window: _Window) -> int:
     return 1 + sum(map(len, window.values()))
 
 
-def _is_anothers(row: Row, event: SourceEvent) -> bool:
+def _is_anothers(live: _Live, event: SourceEvent) -> bool:
     """Whether another agent is said to have done what each agent does for itself."""
     if _kind(event) not in _OF_AN_AGENT:
         return False
-    return None not in (row.agent, event.agent) and row.agent != event.agent
+    return None not in (live.agent, event.agent) and live.agent != event.agent
 
 
 def _names(event: Event, keys: tuple[str, ...]) -> set[str]:
