@@ -74,7 +74,8 @@ def _split(stores: Stores, sources: Sources, subject: Subject | None) -> list[Su
                 continue
             if len(parts) == TARGETS_MAX:
                 stores.note(
-                    f"{subject.name} has more than {TARGETS_MAX - 1:,} subtasks: not all are shown"
+                    f"{subject.name} has more than {TARGETS_MAX - 1:,} subtasks: "
+                    "what happened to the others may not be shown"
                 )
                 return list(parts.values())
             parts[name] = Subject(kind="target", name=name)
