@@ -283,7 +283,7 @@ class Log(RuleBasedStateMachine):
 
 
 def test_a_log_holds_what_it_acknowledged(full: bool) -> None:
-    steps, examples = (60, 1_000) if full else (30, 40)
+    steps, examples = (60, 300) if full else (30, 40)
     run_state_machine_as_test(
         Log, settings=settings(stateful_step_count=steps, max_examples=examples)
     )
