@@ -579,9 +579,6 @@ def close() -> None:
         log.close()
 
 
-# -- from questions to what the rooms below want ----------------------------------------------------
-
-
 def local_zone() -> tzinfo:
     """The zone that this machine's clocks show, with its changes of the year where it names them."""
     from datetime import UTC, datetime

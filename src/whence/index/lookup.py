@@ -34,6 +34,7 @@ from whence.index.rows import (
     Row,
 )
 from whence.index.schema import (
+    HEX,
     ID,
     INT_MAX,
     INT_MIN,
@@ -42,16 +43,15 @@ from whence.index.schema import (
     TICK,
     TRACE,
     join_id,
+    prefix_span,
     tick,
 )
 from whence.journal.reader import Reader
 from whence.query import Query, matches
 
-_HEX = frozenset("0123456789abcdef")
 _RARE = 100
 """Kinds are rare if this many times their events are still fewer than all."""
 
-_UUID_DASHES = (8, 13, 18, 23)
 
 # What turning the cells of a row into values may raise, if they are not what we stored.
 _WRONG = (LookupError, TypeError, ValueError, AttributeError)
@@ -316,7 +316,7 @@ class Lookup:
 
     def by_prefix(self, text: str, limit: int) -> list[Row]:
         """Events whose id begins like that, oldest first."""
-        span = _prefix_span(text)
+        span = prefix_span(text)
         rows: list[Row] = []
         if span is not None:
             same = f"AND substr({ID.format(e='e')}, 1, {len(text)}) = ?" if len(text) > 13 else ""
@@ -338,7 +338,7 @@ class Lookup:
         tail = digits[-12:]
         blob = ""
         values: list[int | bytes | str] = []
-        if tail and set(tail) <= _HEX:
+        if tail and set(tail) <= HEX:
             # Compare whole bytes first: making the id's text for every row is ten times slower.
             whole = bytes.fromhex(tail[len(tail) % 2 :])
             if whole:
@@ -585,17 +585,3 @@ def _broken(error: Exception) -> BrokenError:
 
 def _when(row: Row) -> tuple[int, int]:
     return row.time, row.seq
-
-
-def _prefix_span(text: str) -> tuple[int, int] | None:
-    """The first and last time that ids of our form with this prefix can have; None if none can."""
-    for at, letter in enumerate(text):
-        if (letter == "-") != (at in _UUID_DASHES) or (letter != "-" and letter not in _HEX):
-            return None
-    digits = text[:13].replace("-", "")
-    if len(text) > 36:
-        return None
-    free = 4 * (12 - len(digits))
-    low = int(digits or "0", 16) << free
-    first, end = low * 1_000_000, (low + (1 << free)) * 1_000_000
-    return (first, min(end - 1, INT_MAX)) if first <= INT_MAX else None

@@ -21,6 +21,8 @@ TICK_ZERO = 15_300_000_000
 TICK = f"((time >> {TICK_BITS}) - {TICK_ZERO})"
 
 INT_MIN, INT_MAX = -(2**63), 2**63 - 1
+HEX = frozenset("0123456789abcdef")
+_UUID_DASHES = (8, 13, 18, 23)
 
 # What `missing` says about an event: which of its references no line has answered yet.
 PARENT, TRACE, LINK, PARENT_AND_ROOT = range(4)
@@ -133,3 +135,17 @@ def join_id(time_ns: int, rest: bytes | str) -> str:
     ms = time_ns // 1_000_000
     tail = rest.hex()
     return f"{ms >> 16:08x}-{ms & 0xFFFF:04x}-{tail[:4]}-{tail[4:8]}-{tail[8:]}"
+
+
+def prefix_span(text: str) -> tuple[int, int] | None:
+    """The first and last time that ids of our form with this prefix can have; None if none can."""
+    for at, letter in enumerate(text):
+        if (letter == "-") != (at in _UUID_DASHES) or (letter != "-" and letter not in HEX):
+            return None
+    digits = text[:13].replace("-", "")
+    if len(text) > 36:
+        return None
+    free = 4 * (12 - len(digits))
+    low = int(digits or "0", 16) << free
+    first, end = low * 1_000_000, (low + (1 << free)) * 1_000_000
+    return (first, min(end - 1, INT_MAX)) if first <= INT_MAX else None

@@ -153,7 +153,7 @@ def test_any_text_may_be_asked_about(text: str) -> None:
         "they saved money; the keys; task-sub1 sk-learn; it's. s.e.",
         "the --password option is old -- a --token flag, the --api-key, and --password-file x",
         "run it with --password -v or --token-count 17 -p hunter2 --tokens 17",
-        "cd $PWD; PWD=/root/app1 pwd: ~/x1 pwd='C:\\x' run --pwd /srv/x1",
+        "cd $PWD; PWD=/srv/app1 pwd: ~/x1 pwd='C:\\x' run --pwd /srv/x1",
         "SyntaxError: unexpected token: '}', got token ')', want token: '=>'",
         "git@github.com ssh://git@github.com https://a-rather-long-user-name@host/x",
     ],
