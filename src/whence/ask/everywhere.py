@@ -40,8 +40,9 @@ def make_merged_timeline(
     live = partial(_live_part, stores, parts, query, newest=newest)
     told = partial(_told_part, stores, sources, parts, query, view_of(subject))
     if limit is None:
-        rows = Rows(lambda: merge_by_time([live(None).rows, told()], _time_of))
-        return Timeline(subject=subject, title=_title(sources, live(0), subject), rows=rows)
+        recorded = live(None)
+        rows = Rows(lambda: merge_by_time([recorded.rows, told()], _time_of))
+        return Timeline(subject=subject, title=_title(sources, recorded, subject), rows=rows)
     probe = limit + COUNTED_MAX
     recorded = live(probe)
     foreign = list(islice(told(newest_first=newest), probe))

@@ -26,7 +26,7 @@ def line(kind: str, number: int, parent: int | None = None, **keys: Any) -> dict
         "parentUuid": None if parent is None else uuid(parent),
         "isSidechain": False,
         "userType": "external",
-        "cwd": "/work/project",
+        "cwd": "/srv/project",
         "sessionId": MAIN,
         "version": "2.1.38",
         "gitBranch": "main",

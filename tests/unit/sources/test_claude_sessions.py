@@ -67,7 +67,7 @@ def test_a_session_is_told_from_its_start_with_who_said_what(tmp_path: Path) -> 
         ("note", None),
         ("say", "claude"),
     ]
-    assert events[0].data == {"cwd": "/work/project", "version": "2.1.38", "gitBranch": "main"}
+    assert events[0].data == {"cwd": "/srv/project", "version": "2.1.38", "gitBranch": "main"}
     assert events[1].inferred == ("time",)
     assert events[2].data == {"text": "mend the test"}
 
