@@ -13,17 +13,23 @@ from whence.recorder.envelope import quote
 class Cause:
     """The event that what is recorded now comes from, and its root where that is known.
 
-    `text` is both as they stand in an envelope.
+    `text` is both as they stand in an envelope, or "" until somebody needs it.
     """
 
-    __slots__ = ("parent", "text", "trace")
+    __slots__ = ("id", "text", "trace")
 
-    def __init__(self, parent: str, trace: str | None) -> None:
-        self.parent = parent
+    def __init__(self, id: str, trace: str | None) -> None:
+        self.id = id
         self.trace = trace
-        self.text = f',"parent":{quote(parent)}'
-        if trace is not None:
-            self.text += f',"trace":{quote(trace)}'
+        self.text = ""
+
+    def write(self) -> str:
+        """Write what names this cause in an envelope, and keep it."""
+        text = f',"parent":{quote(self.id)}'
+        if self.trace is not None:
+            text += f',"trace":{quote(self.trace)}'
+        self.text = text
+        return text
 
 
 CauseVar = ContextVar[Cause | None]
@@ -48,6 +54,7 @@ def leave(variable: CauseVar, token: Token[Cause | None]) -> None:
     """Go back to the cause that held before `token` was given out. Never raises."""
     try:
         variable.reset(token)
-    except ValueError:
+    except (ValueError, RuntimeError):
         # Ended in another context than it began in, as a generator may be: that one is not ours.
+        # Or left already, by a span that pauses.
         pass

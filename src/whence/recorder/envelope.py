@@ -28,6 +28,8 @@ class Names:
     def __init__(self) -> None:
         self._kept: dict[tuple[str, str, str | None, str | None], str] = {}
         self.get = self._kept.get
+        self._kept_spans: dict[tuple[str, str | None, str | None], str] = {}
+        self.get_span = self._kept_spans.get
 
     def write(self, primitive: str, type: str, agent: str | None, target: str | None) -> str:
         """Check the four and write them; TypeError or ValueError for what cannot stand there."""
@@ -43,6 +45,21 @@ class Names:
                 self._kept.clear()
             self._kept[primitive, type, agent, target] = text
         return text
+
+    def write_span(self, name: str, agent: str | None, target: str | None) -> str:
+        """As `write`, for the name of a span; kept by that name, so that it is not split again."""
+        text = self.write(*split_name(name), agent, target)
+        if len(text) <= _KEPT_CHARACTERS_MAX:
+            if len(self._kept_spans) >= _KEPT_MAX:
+                self._kept_spans.clear()
+            self._kept_spans[name, agent, target] = text
+        return text
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The primitive and the type that a span's name stands for."""
+    primitive, dot, type = check_text("name", name).partition(".")
+    return (primitive, type) if dot else ("span", primitive)
 
 
 def write_kind(primitive: str, type: str) -> str:

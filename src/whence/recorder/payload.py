@@ -12,7 +12,7 @@ What had to change is marked: the outermost object gets one more key, `$marks`, 
 | `nan`, `inf`, `-inf` | a float that JSON lacks became null |
 | `redacted` | a secret, or a part of the text, became `[redacted]` |
 | `repr` | a value that JSON cannot carry became its `repr` |
-| `cut=<n>` | that text was longer: n characters, of which the first 1,000 are kept |
+| `cut=<n>` | that text was longer: n characters, of which a part is kept |
 | `hex` | an integer of more digits than Python reads became hexadecimal text |
 | `surrogate` | lone surrogates became U+FFFD |
 | `deep` | below 100 levels, so this became its `repr` |
@@ -39,7 +39,7 @@ from collections import deque
 from collections.abc import Mapping
 from itertools import islice, pairwise
 from pathlib import PurePath
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
@@ -84,6 +84,30 @@ _EASY = _NUMBERS.union(_NATIVE)
 _SEQUENCES: tuple[type[Any], ...] = (list, tuple, deque, set, frozenset)
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _encode = msgspec.json.Encoder().encode
+
+
+class Cut(str):
+    """The beginning of a text that was longer, or its end; it is marked with the size of the whole."""
+
+    __slots__ = ("size",)
+
+    size: int
+
+    @classmethod
+    def start(cls, text: str, size: int) -> str:
+        """Return the first characters of `text`, or all of it if that is no more."""
+        return text if len(text) <= size else cls._of(text[: size - 1] + "…", len(text))
+
+    @classmethod
+    def end(cls, text: str, size: int) -> str:
+        """Return the last characters of `text`, or all of it if that is no more."""
+        return text if len(text) <= size else cls._of("…" + text[1 - size :], len(text))
+
+    @classmethod
+    def _of(cls, text: str, size: int) -> Self:
+        cut = cls(text)
+        cut.size = size
+        return cut
 
 
 class Payloads:
@@ -285,6 +309,8 @@ class _Cleaner:
         if issubclass(kind, enum.Enum):
             return self._convert(value.value, pointer, level, secret)
         if issubclass(kind, str):
+            if kind is Cut:
+                self._mark(pointer, f"cut={value.size}")
             return self._clean_text(str.__str__(value), pointer, secret)
         if issubclass(kind, int):
             return self._clean_int(int.__int__(value), pointer)

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from whence.event import Status
-from whence.recorder.recorder import Recorder, split_name
+from whence.recorder.envelope import split_name
+from whence.recorder.recorder import Recorder
 from whence.recorder.span import Span
 from whence.settings import Durability, PrivacyRule
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from whence.errors import StoreError
-from whence.event import OWN, Status, check_text, format_second, format_time
+from whence.event import OWN, Status, check_text, decode_json, format_second, format_time
 from whence.journal.blobs import write_blob
 from whence.journal.disk import Disk
 from whence.journal.place import Layout
@@ -39,6 +39,7 @@ from whence.recorder.loops import ask_durable
 from whence.recorder.payload import Payloads
 from whence.recorder.receipt import Receipt
 from whence.recorder.span import Span
+from whence.recorder.watch import Watch
 from whence.settings import Durability
 
 _NS_PER_S = 1_000_000_000
@@ -71,6 +72,7 @@ class Recorder:
         self.cause_variable = make_variable()
         self.forks = 0
         """How often this recorder went into a child: a span ends in the process it began in."""
+        self.watch = Watch()
         self._cause = self.cause_variable.get
         self._durability = durability
         self._is_plain = durability == "os"
@@ -79,6 +81,7 @@ class Recorder:
         self._disk = disk or Disk()
         self._random = random
         self._names = Names()
+        self._span_names = self._names.get_span
         # The second that a time was last written for: its digits, and its text.
         self._second = ("none yet", "")
         self._start()
@@ -156,7 +159,7 @@ class Recorder:
             second, digits = self._next_second(now)
         head = (
             f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}'
-            f"{cause.text if cause is not None else ''}{extras}"
+            f"{(cause.text or cause.write()) if cause is not None else ''}{extras}"
         ).encode()
         payload = _EMPTY if data is None else self._encode(data)
         if (
@@ -223,14 +226,13 @@ class Recorder:
 
         `name` splits at its first dot into primitive and type.
         """
-        values = dict(data) if data else {}
+        values = {**data} if data else {}
         if component is not None:
             values["component"] = component
         if input is not None:
             values["input"] = input
-        primitive, type = split_name(name)
-        names = self._names.get((primitive, type, agent, target)) or self._names.write(
-            primitive, type, agent, target
+        names = self._span_names((name, agent, target)) or self._names.write_span(
+            name, agent, target
         )
         extras = write_extras(None, None, links, private) if links or private else ""
         return Span(self, names, extras, values, bool(private))
@@ -242,7 +244,7 @@ class Recorder:
     def current_cause(self) -> str | None:
         """The id that an event recorded here and now would name as its cause."""
         cause = self._cause()
-        return cause.parent if cause else None
+        return cause.id if cause else None
 
     def lose(self, reason: str) -> None:
         """Count an event that could not be recorded, so that it shows as a gap."""
@@ -250,6 +252,9 @@ class Recorder:
 
     def close(self) -> None:
         """Write what is left and say goodbye, so that a missing goodbye means a crash."""
+        # A span that is still open then ends with the process.
+        self.watch.tell(after_ns=0)
+        self.watch.stop()
         self._writer.close()
 
     def __del__(self) -> None:
@@ -270,7 +275,7 @@ class Recorder:
 
     def _cause_of(self, parent: str) -> Cause:
         cause = self._cause()
-        if cause is not None and cause.parent == parent:
+        if cause is not None and cause.id == parent:
             return cause
         return Cause(check_text("parent", parent), None)
 
@@ -278,17 +283,61 @@ class Recorder:
         self,
         event_id: str,
         time_ns: int,
+        duration_ns: int,
         names: str,
-        cause: Cause | None,
         extras: str,
-        data: Any,
+        data: dict[str, Any],
         private: bool,
     ) -> str:
-        """Record an event whose id is made, with the log's own durability; return it, or a receipt."""
-        head = self._head(event_id, time_ns, names, cause, extras)
-        salt, payload = self._salt(), self._payload(data)
+        """Record a span that ended, with the log's own durability; return its id, or a receipt."""
+        digits = str(time_ns)
+        second = self._second
+        if digits[:-9] != second[0]:
+            second, digits = self._next_second(time_ns)
+        head = f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}{extras}'.encode()
+        payload = self._encode(data) if data else _EMPTY
+        if (
+            self._is_plain
+            and not private
+            and 13 <= len(payload) <= INLINE_BYTES_MAX
+            and len(head) < _HEAD_BYTES_MAX
+        ):
+            try:
+                salt = self._salts.pop()
+            except IndexError:
+                salt = self._salt()
+            self._append(head, salt, payload, time_ns + duration_ns)
+            return event_id
+        salt = self._salt()
         self._keep(head, salt, payload, private, self._durability, False)
         return Receipt(event_id, salt.decode(), payload) if private else event_id
+
+    def record_open(
+        self,
+        span_id: str,
+        since_ns: int,
+        age_ns: int,
+        names: str,
+        cause: Cause | None,
+        data: dict[str, Any],
+        private: bool,
+    ) -> None:
+        """Record that a span is open: as an event on the same target by the same agent, linked to it."""
+        now = self.clock()
+        known = decode_json(b"{%b}" % names.encode())
+        told = {
+            "span": span_id,
+            "name": f"{known['primitive']}.{known['type']}",
+            "since": format_time(since_ns),
+            "age": age_ns,
+            # In one step: the step goes on, and may note more meanwhile.
+            "data": data.copy(),
+        }
+        event_id = self.make_id(now)
+        about = self._names.write("span", "open", known.get("agent"), known.get("target"))
+        extras = write_extras(None, None, [span_id], private)
+        head = self._head(event_id, now, about, cause, extras)
+        self._keep(head, self._salt(), self._payload(told), private, "os", False)
 
     def _salt(self) -> bytes:
         while True:
@@ -308,7 +357,7 @@ class Recorder:
             second, digits = self._next_second(now)
         return (
             f'{{"id":"{event_id}","time":"{second[1]}{digits[-9:]}Z",{names}'
-            f"{cause.text if cause is not None else ''}{extras}"
+            f"{(cause.text or cause.write()) if cause is not None else ''}{extras}"
         ).encode()
 
     def _next_second(self, now: int) -> tuple[tuple[str, str], str]:
@@ -360,12 +409,6 @@ class Recorder:
         event_id = self.make_id(now)
         head = self._head(event_id, now, write_kind(OWN, type), None, "")
         return head, self._tail(self._salt(), self._encode(data), False)
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """The primitive and the type that a span's name stands for."""
-    primitive, dot, type = check_text("name", name).partition(".")
-    return (primitive, type) if dot else ("span", primitive)
 
 
 def _check_size(head: bytes) -> None:

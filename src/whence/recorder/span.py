@@ -8,23 +8,32 @@ from typing import TYPE_CHECKING, Any, Self
 from whence.errors import StoreError
 from whence.event import Status
 from whence.recorder.context import Cause, leave
+from whence.recorder.payload import Cut
 
 if TYPE_CHECKING:
     from whence.recorder.recorder import Recorder
 
 _OWN_KEYS = frozenset(["component", "input", "output", "error", "reason_blocked"])
 
+_FRAMES_MAX = -50
+"""Of a deep stack the end counts: where it was raised."""
 
-class Span:
+_STACK_MAX = 8_000
+
+_perf_counter_ns = time.perf_counter_ns
+
+
+class Span(Cause):
     """One step of a program. Use it as a context manager; it ends when the block does.
 
     An exception that leaves the block makes it an error and comes out unchanged. After the block the
     `id` of a private one is its `Receipt`.
     """
 
+    # What is recorded inside has this very object as its cause, which saves making one.
     __slots__ = (
-        "_cause", "_data", "_extras", "_forks", "_names", "_private", "_recorder", "_start_ns",
-        "_status", "_time_ns", "_token", "id",
+        "_cause", "_data", "_extras", "_forks", "_is_told", "_names", "_private", "_recorder",
+        "_start_ns", "_status", "_time_ns", "_token",
     )  # fmt: skip
 
     def __init__(
@@ -42,7 +51,7 @@ class Span:
         self._private = private
         self._status: Status = "success"
         self._token: Token[Cause | None] | None = None
-        self.id = ""
+        self.id = self.text = ""
 
     def output(self, text: Any = None, **attributes: Any) -> None:
         """Say what came out, and anything else worth keeping."""
@@ -76,9 +85,14 @@ class Span:
         variable = recorder.cause_variable
         self._cause = cause = variable.get()
         # A root is the trace of what is below it; below a cause from elsewhere the root is open.
-        trace = event_id if cause is None else cause.trace
-        self._token = variable.set(Cause(event_id, trace))
-        self._start_ns = time.perf_counter_ns()
+        self.trace = event_id if cause is None else cause.trace
+        self._token = variable.set(self)
+        self._is_told = False
+        self._start_ns = _perf_counter_ns()
+        watch = recorder.watch
+        watch.open[self] = None
+        if not watch.is_on:
+            watch.start()
         return self
 
     def __exit__(
@@ -87,23 +101,32 @@ class Span:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        end_ns = _perf_counter_ns()
         token = self._token
         if token is None:
             return
-        duration = time.perf_counter_ns() - self._start_ns
         self._token = None
+        duration = end_ns - self._start_ns
         recorder = self._recorder
-        leave(recorder.cause_variable, token)
+        recorder.watch.open.pop(self, None)
+        # As `leave`, whose call would cost more.
+        try:
+            recorder.cause_variable.reset(token)
+        except (ValueError, RuntimeError):
+            pass
         if recorder.forks != self._forks:
             # A forked child leaves the block too; the parent, whose span it is, writes it.
             return
         if error is not None:
-            self._status = "error"
-            self._data["error"] = describe_error(error)
-        extras = f',"status":"{self._status}","duration":{duration}{self._extras}'
+            self._note_end(error)
+        cause = self._cause
+        extras = (
+            f"{(cause.text or cause.write()) if cause is not None else ''}"
+            f',"status":"{self._status}","duration":{duration}{self._extras}'
+        )
         try:
             self.id = recorder.record(
-                self.id, self._time_ns, self._names, self._cause, extras, self._data, self._private
+                self.id, self._time_ns, duration, self._names, extras, self._data, self._private
             )
         except (StoreError, ValueError) as problem:
             if error is None:
@@ -112,11 +135,52 @@ class Span:
             if isinstance(problem, ValueError):
                 recorder.lose(str(problem))
 
+    def pause(self) -> None:
+        """Stop being the cause of what is recorded here, as while a generator waits; `resume` goes on."""
+        if self._token is not None:
+            leave(self._recorder.cause_variable, self._token)
 
-def describe_error(error: BaseException) -> dict[str, str]:
-    """The type and message of an exception, also of one whose `str` fails."""
+    def resume(self) -> None:
+        """Be the cause of what is recorded here again, after `pause`."""
+        if self._token is not None:
+            self._token = self._recorder.cause_variable.set(self)
+
+    def _note_end(self, error: BaseException) -> None:
+        if isinstance(error, GeneratorExit) or (
+            isinstance(error, SystemExit) and error.code in (None, 0)
+        ):
+            # Nothing went wrong: nobody wanted more.
+            self._data["ended_by"] = type(error).__name__
+        else:
+            self._status = "error"
+            self._data["error"] = describe_error(error)
+
+    def tell_open(self, now_ns: int, after_ns: int) -> None:
+        """Write `span.open`, once, if it was open for as long as `after_ns`. Never raises."""
+        age = now_ns - self._start_ns
+        if self._is_told or age < after_ns:
+            return
+        self._is_told = True
+        try:
+            self._recorder.record_open(
+                self.id, self._time_ns, age, self._names, self._cause, self._data, self._private
+            )
+        except (StoreError, ValueError) as problem:
+            if isinstance(problem, ValueError):
+                self._recorder.lose(str(problem))
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """The type, message and stack of an exception, also of one whose `str` fails."""
+    import traceback
+
     try:
         message = str(error)
     except Exception as problem:  # noqa: BLE001 - it is not ours, and may raise anything
         message = f"<its message raised {type(problem).__name__}>"
-    return {"type": type(error).__qualname__, "message": message}
+    described = {"type": type(error).__qualname__, "message": message}
+    try:
+        lines = traceback.format_exception(error, limit=_FRAMES_MAX)
+    except Exception:  # noqa: BLE001 - the same: its text is asked for once more
+        lines = traceback.format_tb(error.__traceback__, _FRAMES_MAX)
+    return {**described, "stack": Cut.end("".join(lines), _STACK_MAX)}

@@ -281,8 +281,8 @@ def test_a_generator_that_is_never_finished_ends_when_it_goes(recorder: Recorder
     recorder.close()
 
     found = by_type(recorder.folder)
-    assert found["numbers"].status == "error"
-    assert found["numbers"].data["error"]["type"] == "GeneratorExit"
+    assert found["numbers"].status == "success"
+    assert found["numbers"].data["ended_by"] == "GeneratorExit"
     assert found["after"].parent is None
 
 

@@ -170,7 +170,47 @@ def test_an_exception_makes_it_an_error_and_comes_out_unchanged(
     assert not hasattr(error, "__notes__")
     event = only_event(recorder)
     assert event.status == "error"
-    assert event.data["error"] == described
+    told = event.data["error"]
+    stack = told.pop("stack")
+    assert told == described
+    assert "test_an_exception_makes_it_an_error" in stack
+
+
+@pytest.mark.parametrize("error", [GeneratorExit(), SystemExit(), SystemExit(0)])
+def test_nothing_went_wrong_where_nobody_wanted_more(
+    recorder: Recorder, error: BaseException
+) -> None:
+    with pytest.raises(type(error)), recorder.span("layer.step"):
+        raise error
+
+    event = only_event(recorder)
+    assert event.status == "success"
+    assert event.data == {"ended_by": type(error).__name__}
+
+
+def test_of_a_deep_stack_the_end_is_kept_and_marked(recorder: Recorder) -> None:
+    def dig(levels: int) -> None:
+        if levels:
+            dig(levels - 1)
+        raise LookupError("x" * 20_000 + " at the bottom")
+
+    with pytest.raises(LookupError), recorder.span("layer.step"):
+        dig(100)
+
+    data = only_event(recorder).data
+    assert len(data["error"]["stack"]) == 8_000
+    assert data["error"]["stack"].startswith("…")
+    assert data["error"]["stack"].endswith(" at the bottom\n")
+    assert data["$marks"]["/error/stack"].startswith("cut=2")
+
+
+def test_a_span_that_pauses_is_no_cause_until_it_goes_on(recorder: Recorder) -> None:
+    with recorder.span("layer.outer") as outer, recorder.span("layer.step") as span:
+        span.pause()
+        assert recorder.current_cause() == outer.id
+        span.resume()
+        assert recorder.current_cause() == span.id
+    assert recorder.current_cause() is None
 
 
 def test_a_step_can_be_blocked(recorder: Recorder) -> None:
