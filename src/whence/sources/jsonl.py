@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 from whence.errors import StoreError, WhenceError
 from whence.query import Query, matches
 from whence.sources.builtin import FORMATS, Format, keep, recognise
-from whence.sources.lines import decode_line, open_lines, read_lines
+from whence.sources.lines import KEPT, Line, decode_line, open_lines, read_lines
 from whence.sources.mapping import Map, MappingError, decode_maps, suggest_near
 from whence.sources.offsets import Offsets, mark
 from whence.sources.ordering import HELD, put_in_order
@@ -30,8 +30,10 @@ _LOOKED_AT = 20
 
 _FIRST_BATCH = 16
 _BATCH_MAX = 1024
+_BATCH_BYTES = 2 * 1024 * 1024
+"""Lines of about so many bytes are held at a time, or one that is longer."""
+
 _SEEN_MAX = 100_000
-_CONTENT_MAX = 2_000
 
 
 def open_source(path: Path, name: str, options: Mapping[str, Any]) -> Source:
@@ -187,8 +189,7 @@ class JsonlSource:
         for file in self._update():
             try:
                 for number, line, problem in file.raw():
-                    content = line.data[:_CONTENT_MAX].decode(errors="replace").strip()
-                    yield RawRow(f"{file.name}:{number}", problem, content)
+                    yield RawRow(f"{file.name}:{number}", problem, _show_raw(line))
             except WhenceError as error:
                 yield RawRow(file.name, str(error), "")
 
@@ -244,7 +245,7 @@ class JsonlSource:
                 rows = (
                     decode_line(line.data) for line in islice(read_lines(file, path), _LOOKED_AT)
                 )
-                found = recognise([row for row in rows if not isinstance(row, str)])
+                found = recognise(row for row in rows if not isinstance(row, str))
             if found is not None:
                 return found
         raise MappingError(
@@ -258,17 +259,18 @@ def _in_order(
 ) -> Iterator[SourceEvent]:
     """Read the events at positions that come by time, and put those of one time in order of their ids."""
     batch: list[_Position] = []
-    size = _FIRST_BATCH
+    size, held = _FIRST_BATCH, 0
     for _, group in groupby(positions, itemgetter(0)):
         same = iter(group)
-        tied = list(islice(same, HELD))
+        tied, tied_bytes = _take_some(same, files)
         rest = next(same, None)
         if rest is None:
             batch += tied
-            if len(batch) < size:
+            held += tied_bytes
+            if len(batch) < size and held < _BATCH_BYTES:
                 continue
         yield from _by_id(batch, files, newest_first)
-        batch, size = [], min(2 * size, _BATCH_MAX)
+        batch, size, held = [], min(2 * size, _BATCH_MAX), 0
         if rest is not None:
             # More of one time than are held: their places are sorted, and their lines read again.
             told = _tell_all(chain(tied, [rest], same), files)
@@ -278,6 +280,16 @@ def _in_order(
             )
             yield from _load(sorted_places, files)
     yield from _by_id(batch, files, newest_first)
+
+
+def _take_some(positions: Iterator[_Position], files: list[Offsets]) -> tuple[list[_Position], int]:
+    """As many as may be held at a time, and the bytes of their lines."""
+    taken: list[_Position] = []
+    held = 0
+    while len(taken) < HELD and held < _BATCH_BYTES and (each := next(positions, None)):
+        taken.append(each)
+        held += files[each.file].size(each.number)
+    return taken, held
 
 
 def _by_id(
@@ -297,8 +309,7 @@ def _load(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[Sour
 
 def _tell_all(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[_Told]:
     """Read the events that stand there, in the order given, a batch at a time."""
-    rest, size = iter(positions), _FIRST_BATCH
-    while batch := list(islice(rest, size)):
+    for batch in _batch(positions, files):
         found: dict[_Position, _Told] = {}
         # In the order of the files, which packed ones can only be read in.
         for place, standing in groupby(sorted(batch, key=itemgetter(1, 2)), itemgetter(1)):
@@ -306,7 +317,20 @@ def _tell_all(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[
                 for position in standing:
                     found[position] = _tell(files[place], opened, position)
         yield from (found[position] for position in batch)
-        size = min(2 * size, _BATCH_MAX)
+
+
+def _batch(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[list[_Position]]:
+    """What is read at a time: few at first, so that the first come early."""
+    batch: list[_Position] = []
+    size, held = _FIRST_BATCH, 0
+    for position in positions:
+        batch.append(position)
+        held += files[position.file].size(position.number)
+        if len(batch) >= size or held >= _BATCH_BYTES:
+            yield batch
+            batch, size, held = [], min(2 * size, _BATCH_MAX), 0
+    if batch:
+        yield batch
 
 
 def _tell(file: Offsets, opened: IO[bytes], position: _Position) -> _Told:
@@ -475,6 +499,13 @@ def _count_repeats(files: list[Offsets]) -> None:
 
 def _all_ids(files: list[Offsets]) -> Iterator[int]:
     return chain.from_iterable(file.ids for file in files)
+
+
+def _show_raw(line: Line) -> str:
+    """The beginning of a line; what is left out is said."""
+    text = line.data[:KEPT].decode(errors="replace").strip()
+    size = line.end - line.offset
+    return text if size <= KEPT else f"{text}… ({size:,} bytes)"
 
 
 def _is_end_of(part: str, text: str) -> bool:

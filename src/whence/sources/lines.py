@@ -19,8 +19,17 @@ import msgspec
 
 from whence.errors import CorruptError, StoreError
 
-LINE_MAX = 16 * 1024 * 1024
+LINE_MAX = 8 * 1024 * 1024
 """A longer line is not understood, and not held in memory."""
+
+KEPT = 2_000
+"""So many bytes are kept of a line that is too long."""
+
+VALUES_MAX = 500_000
+"""A line of more values is not understood: decoded they take far more memory than as text."""
+
+LARGE = 1024 * 1024
+"""The values of shorter lines are not counted: they are fewer, or take little."""
 
 BLOCK = 256 * 1024
 """So many bytes are read at a time where whole blocks of lines are wanted."""
@@ -35,7 +44,7 @@ class Line(NamedTuple):
     """A line and where it stands, [offset, end).
 
     `is_ended` is False for the last one of a file whose end is still to come; of a line that is too long, `data`
-    is only the beginning.
+    is only its first `KEPT` bytes.
     """
 
     offset: int
@@ -116,8 +125,20 @@ def is_too_long(size: int) -> bool:
     return size > LINE_MAX
 
 
+def is_large(size: int) -> bool:
+    """Whether a line of so many bytes is read by itself, and with care."""
+    return size > LARGE or is_too_long(size)
+
+
+def has_too_many_values(data: bytes) -> bool:
+    """Whether a line's values would take far more memory than its text."""
+    return len(data) > LARGE and sum(map(data.count, (b",", b"[", b"{"))) > VALUES_MAX
+
+
 def decode_line(data: bytes) -> dict[str, Any] | str:
     """The object that a line holds, or what is wrong with it."""
+    if has_too_many_values(data):
+        return _Wrong(f"line has more than {VALUES_MAX:,} values")
     try:
         value = _decode(data)
     except (msgspec.MsgspecError, UnicodeError, RecursionError):
@@ -137,7 +158,7 @@ def _make_line(data: bytes, offset: int, size: int, *, is_ended: bool) -> Line:
     if offset == 0:
         data = data.removeprefix(_BOM)
     is_long = is_too_long(size)
-    return Line(offset, offset + size, data[:_SHOWN] if is_long else data, is_ended, is_long)
+    return Line(offset, offset + size, data[:KEPT] if is_long else data, is_ended, is_long)
 
 
 @contextmanager

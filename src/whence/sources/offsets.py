@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from whence.errors import CorruptError, StoreError
 from whence.sources.lines import (
+    LINE_MAX,
     Line,
     decode_line,
     open_lines,
@@ -117,6 +118,13 @@ class Offsets:
     def place(self, number: int) -> str:
         """Where an event stands."""
         return f"{self.name}:{self._lines[number]}"
+
+    def size(self, number: int) -> int:
+        """At most so many bytes are read to load an event."""
+        offset = self._offsets[number]
+        end = self._offsets[number + 1] if number + 1 < len(self) else self._end
+        # The end of a line that is not finished is not known.
+        return end - offset if end > offset else LINE_MAX
 
     def at_line(self, line: int) -> int | None:
         """The event that stands in a line, counted from 1."""

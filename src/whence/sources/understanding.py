@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict, cast
 import msgspec
 
 from whence.sources.builtin import Format, Object, keep
-from whence.sources.lines import Line, decode_line, is_too_long, show
+from whence.sources.lines import Line, decode_line, is_large
 from whence.sources.mapping import Map
 from whence.sources.rows import Key, Reader, Row
 
@@ -41,7 +41,7 @@ class Understanding:
     def read(self, line: Line, place: str) -> tuple[Object, Key] | str:
         """The row and key of a line, or what is wrong with it."""
         if line.is_too_long:
-            return f"line is too long: {show(line.data)}"
+            return f"line is too long: {line.end - line.offset:,} bytes"
         row = decode_line(line.data)
         if isinstance(row, str):
             return row
@@ -65,7 +65,7 @@ class Understanding:
             rows = list(map(self._prepare, rows))
         sizes = [len(line) + 1 for line in lines]
         times, ids = self.reader.times(rows), self.reader.ids(rows)
-        if times is None or ids is None or is_too_long(max(sizes)):
+        if times is None or ids is None or is_large(max(sizes)):
             return None
         return Skimmed(
             sizes=sizes,

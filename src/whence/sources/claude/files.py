@@ -14,7 +14,7 @@ from typing import NamedTuple
 from whence.errors import CorruptError, StoreError
 from whence.sources.claude.records import Record, decode_record, text_of, time_of
 
-LINE_BYTES_MAX = 32 * 1024 * 1024
+LINE_BYTES_MAX = 16 * 1024 * 1024
 """A longer line is not understood; it is never held in memory."""
 
 SLACK_NS = 600 * 10**9

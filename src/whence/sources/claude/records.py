@@ -13,6 +13,7 @@ import msgspec
 
 from whence.errors import CorruptError
 from whence.event import parse_time
+from whence.sources.lines import VALUES_MAX, has_too_many_values
 
 Record = dict[str, Any]
 
@@ -65,7 +66,9 @@ class Usage(NamedTuple):
 
 
 def decode_record(raw: bytes) -> Record:
-    """Read a line as JSON; CorruptError if it is not an object."""
+    """Read a line as JSON; CorruptError if it is not an object, or has too many values to be held."""
+    if has_too_many_values(raw):
+        raise CorruptError(f"has more than {VALUES_MAX:,} values")
     try:
         record = msgspec.json.decode(raw)
     except (msgspec.DecodeError, ValueError, RecursionError) as error:

@@ -31,7 +31,15 @@ from whence.sources.claude.payloads import (
     describe_text,
 )
 from whence.sources.claude.records import blocks_of
-from whence.sources.claude.transcript import CLAUDE, USER, Calls, Row, Transcript, read_transcript
+from whence.sources.claude.transcript import (
+    CLAUDE,
+    USER,
+    Calls,
+    Place,
+    Row,
+    Transcript,
+    read_transcript,
+)
 from whence.sources.source import (
     Health,
     NameKind,
@@ -182,7 +190,9 @@ class ClaudeSource:
             for place, text in transcript.problems:
                 content = self._folder.read_bytes(file, place.offset, min(place.length, _RAW_MAX))
                 where = f"{file.label} at byte {place.offset}"
-                yield RawRow(where, text, content.decode(errors="replace"))
+                left = place.length - len(content)
+                mark = f"… ({place.length:,} bytes)" if left else ""
+                yield RawRow(where, text, content.decode(errors="replace") + mark)
         if problems:
             raise StoreError(problems[0])
 
@@ -316,22 +326,25 @@ class ClaudeSource:
         return msgspec.structs.replace(event, payload=payload)
 
     def _describe(self, file: File, row: Row) -> dict[str, Any]:
-        data: dict[str, Any] = {}
-        if row.place is not None:
-            record = self._folder.read(file, row.place.offset, row.place.length)
-            if row.type == "start":
-                data = describe_start(record)
-            elif row.type == "note":
-                data = describe_note(record)
-            elif row.type == "tool":
-                data = describe_call(blocks_of(record)[row.place.block])
-            else:
-                data = describe_text(record)
-            if row.type in ("say", "think", "tool"):
-                data |= describe_message(record, row.tokens)
+        # Each line may be long, so they are held one after the other.
+        data = {} if row.place is None else self._describe_line(file, row, row.place)
         if row.result is not None:
             answer = self._folder.read(file, row.result.offset, row.result.length)
             data |= describe_result(answer, row.result.block, is_success=row.status == "success")
+        return data
+
+    def _describe_line(self, file: File, row: Row, place: Place) -> dict[str, Any]:
+        record = self._folder.read(file, place.offset, place.length)
+        if row.type == "start":
+            data = describe_start(record)
+        elif row.type == "note":
+            data = describe_note(record)
+        elif row.type == "tool":
+            data = describe_call(blocks_of(record)[place.block])
+        else:
+            data = describe_text(record)
+        if row.type in ("say", "think", "tool"):
+            data |= describe_message(record, row.tokens)
         return data
 
 
