@@ -5,11 +5,15 @@ be skewed, so that only the whole walk tells their order by time. What the walk 
 nothing but the refs, so it holds as long as they do.
 """
 
+import os
+import stat
 from bisect import bisect_left
 from collections.abc import Iterator
+from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
 
+from whence.errors import CorruptError
 from whence.event import parse_time
 from whence.sources.git.program import Program
 
@@ -149,7 +153,10 @@ class History:
         )
         for line in lines if leads else ():
             oid = line.removeprefix(b"commit ")
-            parents, seconds, author = next(lines).split(b"\0", 2)
+            told = next(lines, b"").split(b"\0", 2)
+            if len(told) < 3:
+                raise CorruptError(f"git in {program.path} cannot tell {oid.decode()} in one line")
+            parents, seconds, author = told
             mark = marks.pop(oid, merged - 1)
             first, *others = parents.split() or [b""]
             if first:
@@ -190,17 +197,25 @@ def read_refs(program: Program) -> Refs:
         "for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)", _HEADS, _REMOTES, _TAGS
     )
     head = program.read("rev-parse", "-q", "--verify", "HEAD^{commit}", may_fail=True)
-    try:
-        cut = (program.path / place.decode(errors="surrogateescape")).read_bytes().decode().split()
-    except (OSError, UnicodeDecodeError):
-        cut = []
+    cut = _read_cut(program.path / place.decode(errors="surrogateescape"))
     refs = (_as_texts(line) for line in listed.splitlines())
     return Refs(
         tuple((name, oid, leads_to) for name, oid, leads_to in refs),
         head.decode().strip(),
-        frozenset(cut),
+        cut,
         bare == b"true",
     )
+
+
+def _read_cut(path: Path) -> frozenset[str]:
+    """The commits where a shallow clone ends. The file may be there and be none."""
+    try:
+        with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                return frozenset()
+            return frozenset(file.read().decode().split())
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
 
 
 def read_history(program: Program, refs: Refs) -> History:

@@ -28,12 +28,13 @@ from whence.sources.git.history import (
     read_refs,
     read_touching,
 )
-from whence.sources.git.program import Program
+from whence.sources.git.program import PATIENCE_S, Program
 from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie, by_time
 
 # As many names as fit in a pipe of 4 KiB, also those of SHA-256.
 _ASKED_AT_ONCE = 60
 _NS_PER_S = 10**9
+_PATIENCE_MAX_S = 86_400
 _TAG_PREFIX = "refs/tags/"
 _CHANGE_PART = re.compile(r"(?:path/)?([0-9a-f]+)/[0-9]{0,7}").fullmatch
 
@@ -47,14 +48,23 @@ class _Wanted(NamedTuple):
 
 
 def open_source(path: Path, name: str, options: Mapping[str, Any]) -> "GitSource":
-    """Make the source; `files = false` leaves out the events of single files."""
+    """Make the source; `files = false` leaves out the events of single files.
+
+    `patience_s` is how long git may be silent without working.
+    """
     for key in options:
-        if key != "files":
-            raise ValueError(f"{name}: `{key}` is no option of a git source, want `files`")
+        if key not in ("files", "patience_s"):
+            raise ValueError(
+                f"{name}: `{key}` is no option of a git source, want `files` or `patience_s`"
+            )
     has_files = options.get("files", True)
     if not isinstance(has_files, bool):
         raise ValueError(f"{name}: `files` is {has_files!r}, want true or false")
-    return GitSource(path, name, has_files=has_files)
+    patience_s = options.get("patience_s", PATIENCE_S)
+    is_number = isinstance(patience_s, int | float) and not isinstance(patience_s, bool)
+    if not is_number or not 0 < patience_s <= _PATIENCE_MAX_S:
+        raise ValueError(f"{name}: `patience_s` is {patience_s!r}, want seconds, at most a day")
+    return GitSource(path, name, has_files=has_files, patience_s=patience_s)
 
 
 class GitSource:
@@ -62,10 +72,12 @@ class GitSource:
 
     kind = "git"
 
-    def __init__(self, path: Path, name: str, *, has_files: bool = True) -> None:
+    def __init__(
+        self, path: Path, name: str, *, has_files: bool = True, patience_s: float = PATIENCE_S
+    ) -> None:
         self.name = name
         self._has_files = has_files
-        self._program = Program(path)
+        self._program = Program(path, patience_s=patience_s)
         self._stories = Stories(name)
         self._known: History | None = None
         self._touched: tuple[History, bytes, set[bytes]] | None = None
