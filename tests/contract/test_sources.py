@@ -13,7 +13,14 @@ import tests.contract.sources as folder_of_cases
 from tests.contract.sources.case import Case
 from whence.errors import CorruptError, StoreError
 from whence.query import Query, event_as_json, matches
-from whence.sources.source import Source, SourceEvent, by_time
+from whence.sources.source import (
+    NameKind,
+    Source,
+    SourceEvent,
+    Spelling,
+    Spellings,
+    by_time,
+)
 
 MODULES = [
     importlib.import_module(f"tests.contract.sources.{found.name}")
@@ -108,6 +115,24 @@ def test_names_are_those_of_the_events(source: Source) -> None:
         assert set(source.names(kind)) == names
         assert all(source.has_name(kind, name) for name in names)
         assert not source.has_name(kind, "nothing-has-this-name")
+
+
+def test_an_id_means_what_its_name_means(source: Source) -> None:
+    """A source that offers this names no id that an event of its own bears as another name."""
+    if not isinstance(source, Spelling):
+        pytest.skip("this source's events bear the only names there are")
+    kinds: tuple[NameKind, ...] = ("agent", "target")
+    met = 0
+    for kind in kinds:
+        assert source.spellings(kind, "nothing-has-this-name") == Spellings()
+        for name in dict.fromkeys(source.names(kind)):
+            known = source.spellings(kind, name)
+            assert name in (known.names or (name,))
+            for each in known.ids:
+                met += 1
+                assert name in source.spellings(kind, each).names
+                assert each == name or not source.has_name(kind, each)
+    assert met > 0
 
 
 def test_causes_and_effects_are_two_ends_of_the_same_tie(source: Source) -> None:

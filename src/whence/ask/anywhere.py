@@ -4,9 +4,12 @@ The rules are those of `references`: exact names first, then ids, then parts of 
 is refused with its candidates, each with where it stands.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Literal
+
+import msgspec
 
 from whence.ask.asked import Sources
 from whence.ask.phrases import shorten
@@ -18,6 +21,7 @@ from whence.ask.references import (
     Subject,
     describe_row,
     find_near,
+    is_channel,
     resolve,
     resolve_name,
 )
@@ -25,9 +29,12 @@ from whence.errors import NotFoundError
 from whence.event import ID_BYTES_MAX
 from whence.index import Index
 from whence.query import Query, clean_target
-from whence.sources.source import SourceEvent
+from whence.sources.source import NameKind, SourceEvent
 
 _NAMES_OFFERED = 5
+_TARGET: tuple[NameKind, ...] = ("target",)
+_AGENT: tuple[NameKind, ...] = ("agent",)
+_BOTH = _TARGET + _AGENT
 
 
 def resolve_anywhere(
@@ -41,8 +48,12 @@ def resolve_anywhere(
     text = reference.strip()
     if text == LAST:
         return _last(index, sources, query)
+    return _spelt(sources, _resolve(index, sources, text, query))
+
+
+def _resolve(index: Index | None, sources: Sources, text: str, query: Query) -> Subject:
     recorded = _in_journal(index, text, query)
-    named = _by_name(sources, text)
+    named = _by_name(index, sources, text, sources.has_name)
     if recorded is not None and recorded.event is None and recorded.kind != "trace":
         return _widen(recorded, named)
     if named is not None:
@@ -53,6 +64,9 @@ def resolve_anywhere(
     if recorded is None and len(told) == 1:
         return Subject(kind="event", name=told[0].id, told=told[0])
     if not told:
+        spelt = _by_name(index, sources, text, partial(_is_known, index, sources))
+        if spelt is not None:
+            return spelt
         raise _unknown(index, sources, text)
     also = [describe_row(recorded.event)] if recorded is not None and recorded.event else []
     size = len(also) + len(told)
@@ -70,17 +84,35 @@ def resolve_name_anywhere(
 ) -> Subject:
     """Find a target or an agent where it is known which of the two is meant."""
     text = clean_target(name.strip()) if kind == "target" else name.strip()
-    is_told = sources.has_name(kind, text)
+    is_told = _is_known(index, sources, kind, text)
     if index is not None:
         try:
-            return resolve_name(index, kind, name)
+            return _spelt(sources, resolve_name(index, kind, name))
         except NotFoundError:
             if not is_told:
                 raise _unknown(index, sources, text, kind) from None
     if not is_told:
         raise _unknown(index, sources, text, kind)
-    is_channel = kind == "target" and _is_channel(sources, text)
-    return Subject(kind=kind, name=text, is_channel=is_channel)
+    is_channel = kind == "target" and _is_channel(index, sources, text)
+    return _spelt(sources, Subject(kind=kind, name=text, is_channel=is_channel))
+
+
+def _spelt(sources: Sources, subject: Subject) -> Subject:
+    """The subject with the other ways to write its name."""
+    kinds = {"target": _TARGET, "agent": _AGENT, "both": _BOTH}.get(subject.kind, ())
+    several = [each for kind in kinds for each in sources.spellings(kind, subject.name)]
+    also = tuple(each for each in dict.fromkeys(several) if each != subject.name)
+    return msgspec.structs.replace(subject, also=also) if also else subject
+
+
+def _is_known(index: Index | None, sources: Sources, kind: NameKind, text: str) -> bool:
+    """Whether a source knows that target or agent, or the journal by another way to write it."""
+    _, *also = sources.spellings(kind, text)
+    if index is not None:
+        has = index.has_target if kind == "target" else index.has_agent
+        if any(map(has, also)):
+            return True
+    return any(sources.has_name(kind, each) for each in (text, *also))
 
 
 def describe(event: SourceEvent) -> str:
@@ -121,21 +153,25 @@ def _widen(recorded: Subject, told: Subject | None) -> Subject:
     return Subject(kind="both", name=recorded.name, is_channel=is_channel)
 
 
-def _by_name(sources: Sources, text: str) -> Subject | None:
+def _by_name(
+    index: Index | None, sources: Sources, text: str, is_known: Callable[[NameKind, str], bool]
+) -> Subject | None:
     target = clean_target(text)
     if not target:
         return None
-    is_target = sources.has_name("target", target)
-    is_agent = sources.has_name("agent", text)
-    if is_target:
+    is_agent = is_known("agent", text)
+    if is_known("target", target):
         kind: Literal["both", "target"] = "both" if is_agent else "target"
-        return Subject(kind=kind, name=target, is_channel=_is_channel(sources, target))
+        return Subject(kind=kind, name=target, is_channel=_is_channel(index, sources, target))
     return Subject(kind="agent", name=text) if is_agent else None
 
 
-def _is_channel(sources: Sources, target: str) -> bool:
-    first = next(sources.events([Query(target=target)]), None)
-    return first is not None and first.primitive == "bridge"
+def _is_channel(index: Index | None, sources: Sources, target: str) -> bool:
+    names = sources.spellings("target", target)
+    first = next(sources.events([Query(target=name) for name in names]), None)
+    if first is not None:
+        return first.primitive == "bridge"
+    return index is not None and any(is_channel(index, name) for name in names)
 
 
 def _by_id(sources: Sources, text: str) -> list[SourceEvent]:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from whence.ask.paths import Visit, assemble, find_roots, find_way, fold_claims, tie, walk
-from whence.ask.phrases import claimed_label, node_label
+from whence.ask.phrases import View, claimed_label, node_label
 from whence.ask.reading import read_events
 from whence.ask.references import Subject
 from whence.ask.stores import Stores
@@ -114,10 +114,12 @@ def make_causality(
     one event, those that lead to what was asked before others. With `is_wide` it also has what else came
     of the causes on the way, as many levels below each of them.
     """
-    web = gather(stores.index, subject, is_wide=is_wide)
+    web, view = gather(stores.index, subject, is_wide=is_wide), View()
     if stores.sources is not None:
+        from whence.ask.asked import Called
         from whence.ask.weaver import weave
 
+        view = View(name_of=Called(stores.sources))
         weave(stores, stores.sources, web, subject, is_wide=is_wide)
     tie_live(web, stores.index)
     effects = tie(web.rows, {*web.solid, *web.dotted})
@@ -137,7 +139,7 @@ def make_causality(
         if not visit.note and visit.seq in also:
             lost.update(missing.get(also[visit.seq], {}))
         return Node(
-            id=row.id, event=event, text=_text(row, event, claim),
+            id=row.id, event=event, text=_text(row, event, claim, view),
             note=visit.note or ", ".join(f"missing {what} {id}" for id, what in lost.items()),
             reason=_reason(web, also, visit), missing=tuple(lost),
             also=(claim,) if claim is not None else (), more=visit.more, hidden=visit.hidden,
@@ -167,10 +169,10 @@ def _reason(web: Web, also: Mapping[int, int], visit: Visit) -> str:
     return next((web.dotted[end] for end in ends if end in web.dotted), "")
 
 
-def _text(row: Row, event: Event | None, claim: Event | None) -> str:
+def _text(row: Row, event: Event | None, claim: Event | None, view: View) -> str:
     if event is None:
         return f"{row.primitive} {row.type} (cannot be read)"
-    return node_label(event) if claim is None else claimed_label(event, claim)
+    return node_label(event, view) if claim is None else claimed_label(event, claim, view)
 
 
 def _find_missing(

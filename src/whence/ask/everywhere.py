@@ -12,7 +12,7 @@ from itertools import islice
 
 import msgspec
 
-from whence.ask.asked import TARGETS_MAX, Sources
+from whence.ask.asked import TARGETS_MAX, Called, Sources
 from whence.ask.facts import Recorded
 from whence.ask.merge import merge_by_time
 from whence.ask.phrases import View, phrase, title_of
@@ -37,37 +37,40 @@ def make_merged_timeline(
 ) -> Timeline:
     """As `make_timeline`, with what the sources tell; the first rows come before the last are read."""
     parts = _split(stores, sources, subject)
-    live = partial(_live_part, stores, parts, query, newest=newest)
-    told = partial(_told_part, stores, sources, parts, query, view_of(subject))
+    queries = sources.spell(query)
+    view = View(name_of=Called(sources))
+    live = partial(_live_part, stores, parts, queries, view, newest=newest)
+    tell = partial(_tell_new, stores, sources, parts, queries, view, newest_first=newest)
     if limit is None:
         recorded = live(None)
-        rows = Rows(lambda: merge_by_time([recorded.rows, told()], _time_of))
+        rows = Rows(lambda: tell(recorded.rows, newest_first=False))
         return Timeline(subject=subject, title=_title(sources, recorded, subject), rows=rows)
     probe = limit + COUNTED_MAX
     recorded = live(probe)
-    foreign = list(islice(told(newest_first=newest), probe))
-    if newest:
-        foreign.reverse()
-    merged = list(merge_by_time([recorded.rows, foreign], _time_of))
-    kept = merged[len(merged) - min(limit, len(merged)) :] if newest else merged[:limit]
+    first = list(recorded.rows)[::-1] if newest else recorded.rows
+    found = list(islice(tell(first), probe))
+    kept = found[:limit]
     return Timeline(
         subject=subject,
         title=_title(sources, recorded, subject),
-        rows=Rows(lambda: kept),
-        more=recorded.more + len(merged) - len(kept),
-        more_is_exact=recorded.more_is_exact and len(foreign) < probe,
+        rows=Rows(lambda: kept[::-1] if newest else kept),
+        more=recorded.more + len(found) - len(kept),
+        more_is_exact=recorded.more_is_exact and len(found) < probe,
     )
 
 
 def _split(stores: Stores, sources: Sources, subject: Subject | None) -> list[Subject | None]:
-    """A subject and, of a task, all whose stories are part of its own, by the journal or a source.
+    """A subject by each of its names and, of a task, all whose stories are part of its own.
 
-    They are at most `TARGETS_MAX`, the nearest; if there are more, that is noted.
+    Subtasks are those of the journal and of the sources. All together they are at most `TARGETS_MAX`, the nearest; if there are more, that is noted.
     """
-    if subject is None or subject.is_channel or subject.kind not in ("target", "both"):
-        return [subject]
-    parts = {subject.name: subject}
-    waiting = deque([subject.name])
+    if subject is None:
+        return [None]
+    replace = msgspec.structs.replace
+    parts = {name: replace(subject, name=name, also=()) for name in subject.names}
+    if subject.is_channel or subject.kind not in ("target", "both"):
+        return list(parts.values())
+    waiting = deque(parts)
     while waiting:
         each = waiting.popleft()
         for name in [*sources.below(each), *_live_below(stores.index, each)]:
@@ -95,7 +98,13 @@ def _live_below(index: Index | None, target: str) -> Iterator[str]:
 
 
 def _live_part(
-    stores: Stores, parts: list[Subject | None], query: Query, limit: int | None, *, newest: bool
+    stores: Stores,
+    parts: list[Subject | None],
+    queries: list[Query],
+    view: View,
+    limit: int | None,
+    *,
+    newest: bool,
 ) -> Timeline:
     """What the journal has to tell, at most so many events of it and each once."""
     index = stores.index
@@ -103,16 +112,24 @@ def _live_part(
         return Timeline(subject=None, title="", rows=Rows())
     stories = [
         make_timeline(
-            index, stores.reader, part, query, limit=limit, newest=newest, note=stores.note
+            index,
+            stores.reader,
+            part,
+            query,
+            limit=limit,
+            newest=newest,
+            note=stores.note,
+            view=view,
         )
         for part in parts
         if part is None or (part.told is None and _is_live(index, part))
+        for query in queries
     ]
     if len(stories) == 1:
         return stories[0]
     return Timeline(
         subject=None,
-        title=stories[0].title if stories else "",
+        title=next((story.title for story in stories if story.title), ""),
         rows=Rows(lambda: _once(merge_by_time([story.rows for story in stories], _time_of))),
         more=sum(story.more for story in stories),
         more_is_exact=not any(story.more for story in stories),
@@ -120,7 +137,10 @@ def _live_part(
 
 
 def _is_live(index: Index, part: Subject) -> bool:
-    return part.kind != "target" or index.has_target(part.name)
+    """Whether the journal may have something to tell of a part of a story."""
+    is_agent = part.kind in ("agent", "both") and index.has_agent(part.name)
+    is_target = part.kind in ("target", "both") and index.has_target(part.name)
+    return is_agent or is_target or part.kind in ("event", "trace")
 
 
 def _once(rows: Iterable[TimelineRow]) -> Iterator[TimelineRow]:
@@ -132,28 +152,35 @@ def _once(rows: Iterable[TimelineRow]) -> Iterator[TimelineRow]:
             yield row
 
 
-def _told_part(
+def _tell_new(
     stores: Stores,
     sources: Sources,
     parts: list[Subject | None],
-    query: Query,
+    queries: list[Query],
     view: View,
+    recorded: Iterable[TimelineRow],
     *,
-    newest_first: bool = False,
+    newest_first: bool,
 ) -> Iterator[TimelineRow]:
-    """What the sources have to tell, less what was recorded live."""
+    """What was recorded, and what else the sources have to tell; whether it is new is asked when it is its turn."""
     first = parts[0]
     if first is not None and first.told is not None:
         # Here the journal tells nothing, so all that the source does is new.
-        around = [event for event in _around(sources, first.told) if matches(query, event)]
-        for event in sorted(around, key=by_time, reverse=newest_first):
-            yield TimelineRow(event, phrase(event, view))
+        around = _around(sources, first.told)
+        shown = [event for event in around if any(matches(query, event) for query in queries)]
+        for event in sorted(shown, key=by_time, reverse=newest_first):
+            yield TimelineRow(event, phrase(event, view_of(first)))
         return
-    queries = [wanted for part in parts for wanted in _queries(part, query)]
-    recorded = Recorded(stores.index, stores.reader, stores.note, queries)
-    for event in sources.events(queries, newest_first=newest_first):
-        if not recorded.is_live(event):
-            yield TimelineRow(event, phrase(event, view))
+    wanted = [each for part in parts for query in queries for each in _queries(part, query)]
+    live = Recorded(stores, wanted)
+    told = sources.events(wanted, newest_first=newest_first)
+    streams: list[Iterable[TimelineRow | SourceEvent]] = [recorded, told]
+    known = view_of(first, view)
+    for each in merge_by_time(streams, _time_of, newest_first=newest_first):
+        if isinstance(each, TimelineRow):
+            yield each
+        elif not live.is_live(each):
+            yield TimelineRow(each, phrase(each, known))
 
 
 def _queries(part: Subject | None, query: Query) -> list[Query]:
@@ -188,12 +215,14 @@ def _title(sources: Sources, recorded: Timeline, subject: Subject | None) -> str
         return phrase(subject.told)
     if recorded.title or subject is None or subject.kind not in ("target", "both"):
         return recorded.title
-    events: Iterable[SourceEvent] = sources.events([Query(target=subject.name)])
-    made = (event for event in events if event.type.startswith("create"))
+    events = sources.events([Query(target=name) for name in subject.names])
+    # What made it stands at its beginning; the rest of a busy channel is not read for its title.
+    first = islice(events, COUNTED_MAX)
+    made = (event for event in first if event.type.startswith("create"))
     title = next((title_of(event) for event in made), "")
     # A channel is called by its name already.
     return "" if title == subject.name else title
 
 
-def _time_of(row: TimelineRow) -> int:
-    return row.event.time_ns
+def _time_of(told: TimelineRow | SourceEvent) -> int:
+    return told.event.time_ns if isinstance(told, TimelineRow) else told.time_ns

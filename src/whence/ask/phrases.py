@@ -14,7 +14,7 @@ subject, counts as not there.
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from whence.draw.amounts import format_count, format_duration
 from whence.event import OWN, Event
@@ -30,11 +30,19 @@ _CUT = "…"
 Data = Mapping[str, Any]
 
 
+def _as_written(_: Literal["target", "agent"], text: str) -> str:
+    return text
+
+
 class View(NamedTuple):
-    """Where the reader stands: on the timeline of a target or of an agent; nowhere if empty."""
+    """Where the reader stands: on the timeline of a target or of an agent; nowhere if empty.
+
+    `name_of` says what an agent or a target is called that the event names by an id.
+    """
 
     target: str | None = None
     agent: str | None = None
+    name_of: Callable[[Literal["target", "agent"], str], str] = _as_written
 
 
 class _Words(NamedTuple):
@@ -178,19 +186,19 @@ def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
     return told + _missing(event) + _status(event)
 
 
-def node_label(event: Event) -> str:
+def node_label(event: Event, view: View = View()) -> str:
     """Name an event as a node of a tree: its primitive first, complete without surroundings."""
     if event.duration is not None:
-        return _span(event, View())
+        return _span(event, view)
     words = _words_for(event)
-    told = _fill("{primitive} " + words.node, event, View())
+    told = _fill("{primitive} " + words.node, event, view)
     return told + _missing(event) + _status(event)
 
 
-def claimed_label(create: Event, claim: Event) -> str:
+def claimed_label(create: Event, claim: Event, view: View = View()) -> str:
     """Name a task that was created and then claimed as one node: `ops task-sub1 (claimed by …)`."""
-    given = {"by": shorten(claim.agent or "")}
-    return _fill("{primitive}[ {subject}] (claimed[ by {by}])", create, View(), given)
+    given = {"by": _agent(claim, view)}
+    return _fill("{primitive}[ {subject}] (claimed[ by {by}])", create, view, given)
 
 
 def title_of(event: Event) -> str:
@@ -212,17 +220,23 @@ def _span(event: Event, view: View) -> str:
 # -- words: what `{name}` in a template stands for -----------------------------------------------
 
 
-def _known(name: str | None, known: str | None) -> str:
-    return "" if name is None or name == known else shorten(name)
+def _agent(event: Event, view: View) -> str:
+    return shorten(view.name_of("agent", event.agent)) if event.agent else ""
+
+
+def _target(event: Event, view: View) -> str:
+    return shorten(view.name_of("target", event.target)) if event.target else ""
+
+
+def _room(event: Event, data: Data, view: View) -> str:
+    channel = _text(data, ("channel",)) or event.target or ""
+    return shorten(clean_target(view.name_of("target", channel)))
 
 
 def _channel(event: Event, data: Data, view: View) -> str:
+    known = view.name_of("target", view.target) if view.target is not None else None
     name = _room(event, data, view)
-    return "" if view.target is not None and name == clean_target(view.target) else name
-
-
-def _room(event: Event, data: Data, _: View) -> str:
-    return clean_target(_text(data, ("channel",)) or shorten(event.target or ""))
+    return "" if known is not None and name == clean_target(known) else name
 
 
 def _session(event: Event, data: Data, _: View) -> str:
@@ -295,10 +309,10 @@ def _reader_of(*keys: str) -> Callable[[Event, Data, View], str]:
 _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
     "primitive": lambda event, _, __: shorten(event.primitive),
     "words": lambda event, _, __: _words(event.type),
-    "agent": lambda event, _, view: _known(event.agent, view.agent),
-    "who": lambda event, _, __: shorten(event.agent or event.target or "somebody"),
-    "target": lambda event, _, view: _known(event.target, view.target),
-    "subject": lambda event, _, __: shorten(event.target or ""),
+    "agent": lambda event, _, view: "" if event.agent == view.agent else _agent(event, view),
+    "who": lambda event, _, view: _agent(event, view) or _target(event, view) or "somebody",
+    "target": lambda event, _, view: "" if event.target == view.target else _target(event, view),
+    "subject": lambda event, _, view: _target(event, view),
     "channel": _channel,
     "room": _room,
     "session": _session,

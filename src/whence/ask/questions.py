@@ -134,21 +134,27 @@ def _times_of(stores: Stores, query: Query, types: Iterable[str], newest: int) -
     """The times of the newest events of each of these types, each moment once."""
     found: set[int] = set()
     for kind in types:
-        for times in _newest_times(stores, _narrowed(clean_query(query), type=kind)):
+        wanted = _spelt(stores, _narrowed(clean_query(query), type=kind))
+        for times in _newest_times(stores, wanted):
             moments = (moment for moment, _ in groupby(times))
             found.update(islice(moments, newest))
     return sorted(found)
 
 
-def _newest_times(stores: Stores, query: Query) -> Iterator[Iterator[int]]:
+def _spelt(stores: Stores, query: Query) -> list[Query]:
+    return [query] if stores.sources is None else stores.sources.spell(query)
+
+
+def _newest_times(stores: Stores, queries: list[Query]) -> Iterator[Iterator[int]]:
     """The times of such events, newest first: those of the journal, and those of sources."""
     if stores.index is not None:
-        yield (row.time for row in stores.index.find(query, newest_first=True))
+        for query in queries:
+            yield (row.time for row in stores.index.find(query, newest_first=True))
     if stores.sources is not None:
         from whence.ask.facts import Recorded
 
-        recorded = Recorded(stores.index, stores.reader, stores.note, [query])
-        told = stores.sources.events([query], newest_first=True)
+        recorded = Recorded(stores, queries)
+        told = stores.sources.events(queries, newest_first=True)
         yield (event.time_ns for event in told if not recorded.is_live(event))
 
 

@@ -44,7 +44,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     `both` is a name that is a target and an agent. `name` is the whole id where it is an event or a
     trace, and empty where the question is about everything. An event of the journal is in `event`,
-    one that a source tells in `told`.
+    one that a source tells in `told`. `also` are other ways to write the name, which sources know.
     """
 
     kind: Kind
@@ -52,6 +52,12 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
     event: Row | None = None
     told: "SourceEvent | None" = None
     is_channel: bool = False
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name, and the other ways to write it."""
+        return (self.name, *self.also)
 
 
 def resolve(index: Index, reference: str, query: Query = Query()) -> Subject:

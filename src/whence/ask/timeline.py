@@ -109,12 +109,13 @@ def make_timeline(
     limit: int | None,
     newest: bool,
     note: Note,
+    view: View = View(),
 ) -> Timeline:
     """Tell what happened to `subject` of what `query` lets through, at most `limit` events of it.
 
     With `newest` these are the last ones, else the first; they come oldest first either way.
     """
-    view, title, retries = view_of(subject), "", set[int]()
+    view, title, retries = view_of(subject, view), "", set[int]()
     direct = _direct_query(subject, query)
     places: Callable[[], Iterable[Place]]
     if direct is None:
@@ -158,13 +159,13 @@ def _fixed(places: list[Place]) -> Callable[[], Iterable[Place]]:
     return lambda: places
 
 
-def view_of(subject: Subject | None) -> View:
-    """Where the reader of a timeline stands."""
+def view_of(subject: Subject | None, view: View = View()) -> View:
+    """Where the reader of a timeline stands, who knows names as `view` does."""
     if subject is None or subject.event is not None:
-        return View()
+        return view
     if subject.kind == "agent":
-        return View(agent=subject.name)
-    return View(target=subject.name) if subject.kind in ("target", "both") else View()
+        return view._replace(agent=subject.name)
+    return view._replace(target=subject.name) if subject.kind in ("target", "both") else view
 
 
 def _direct_query(subject: Subject | None, query: Query) -> Query | None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from itertools import islice
 
 from whence.ask.asked import Sources
-from whence.ask.facts import Recorded
+from whence.ask.facts import ABOUT_NS, Recorded
 from whence.ask.references import Subject
 from whence.ask.stores import Stores
 from whence.ask.web import EVENTS_MAX, STARTS_MAX, Web, add_effects, climb, queries_about
@@ -35,7 +35,7 @@ class _Weaver:
     def __init__(self, stores: Stores, sources: Sources, web: Web) -> None:
         self._index = stores.index
         self._sources = sources
-        self._recorded = Recorded(stores.index, stores.reader, stores.note)
+        self._recorded = Recorded(stores)
         self._web = web
         self._places: dict[tuple[str, str], int] = {}
         # The journal's events whose own causes, and whose own effects, are in the web.
@@ -152,8 +152,14 @@ class _Weaver:
         for row in rows:
             if row.seq < 0 or row.target is None:
                 continue
-            query = Query(target=row.target, primitive=row.primitive, type=row.type)
-            for event in islice(self._sources.events([query]), STARTS_MAX):
+            queries = [
+                Query(
+                    target=name, primitive=row.primitive, type=row.type,
+                    since=row.time - ABOUT_NS, until=row.time + ABOUT_NS + 1,
+                )
+                for name in self._sources.spellings("target", row.target)
+            ]  # fmt: skip
+            for event in islice(self._sources.events(queries), STARTS_MAX):
                 live = self._recorded.find(event)
                 if live is not None and live.seq == row.seq:
                     self._places[event.source, event.id] = row.seq

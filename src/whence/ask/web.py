@@ -94,10 +94,10 @@ def _find_starts(index: Index, subject: Subject) -> list[Row]:
 
 def queries_about(subject: Subject) -> list[Query]:
     """The questions that together give the events that a subject means."""
-    about = Query(target=subject.name, own=True)
-    by = Query(agent=subject.name, own=True)
-    of = Query(trace=subject.name, own=True)
-    return {"target": [about], "agent": [by], "both": [about, by], "trace": [of], "event": []}[
+    about = [Query(target=name, own=True) for name in subject.names]
+    by = [Query(agent=name, own=True) for name in subject.names]
+    of = [Query(trace=subject.name, own=True)]
+    return {"target": about, "agent": by, "both": about + by, "trace": of, "event": []}[
         subject.kind
     ]
 

@@ -6,7 +6,7 @@ kept for `raw`. What the store recorded and what is only inferred from it are to
 """
 
 from collections.abc import Iterator
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -144,6 +144,33 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Give everything back. The next use opens it again."""
+        ...
+
+
+SPELLINGS_MAX = 100
+"""The most names, and the most ids, that a source says to stand for one thing."""
+
+
+class Spellings(NamedTuple):
+    """How one thing of a store may be written: `names` in the store's own events, `ids` elsewhere.
+
+    Both are empty if the store knows nothing that is written like what was asked. Where things share a
+    name there are the ids of all of them.
+    """
+
+    names: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Spelling(Protocol):
+    """What a source offers besides if its store gives agents or targets ids, and its events bear their names.
+
+    A program that records live may use the ids. Raises what `Source` does.
+    """
+
+    def spellings(self, kind: NameKind, text: str) -> Spellings:
+        """How the agents or targets that a name or an id means may be written. Reads little."""
         ...
 
 

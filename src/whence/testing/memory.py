@@ -12,6 +12,7 @@ from whence.sources.source import (
     NameKind,
     RawRow,
     SourceEvent,
+    Spellings,
     Tie,
     by_time,
 )
@@ -26,6 +27,8 @@ class MemorySource:
         self.name = name
         self.told = list(events)
         self.subtasks: dict[str, list[str]] = {}
+        self.ids: dict[tuple[NameKind, str], list[str]] = {}
+        """The ids of what bears a name."""
         self.not_understood: list[RawRow] = []
         self.fails: StoreError | CorruptError | None = None
         self.read = 0
@@ -61,6 +64,16 @@ class MemorySource:
     def has_name(self, kind: NameKind, name: str) -> bool:
         """Whether an event has that target or agent."""
         return name in self.names(kind)
+
+    def spellings(self, kind: NameKind, text: str) -> Spellings:
+        """What `ids` lists for a name, or for the names of an id."""
+        self._check()
+        meant = {
+            name: ids
+            for (what, name), ids in self.ids.items()
+            if what == kind and text in (name, *ids)
+        }
+        return Spellings((*meant,), tuple(each for ids in meant.values() for each in ids))
 
     def below(self, target: str) -> list[str]:
         """The subtasks that `subtasks` lists."""

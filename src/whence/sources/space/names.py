@@ -2,9 +2,11 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
+from itertools import islice
 from typing import Any
 
 from whence.query import clean_target
+from whence.sources.source import SPELLINGS_MAX, NameKind, Spellings
 from whence.sources.space.clocks import first_id, looks_like_uuid7, read_stamp
 from whence.sources.space.eras import Table
 from whence.sources.space.feeds import SLEEPS, Feed, key_of
@@ -32,7 +34,7 @@ class Names:
     def name_of(self, value: Any) -> str | None:
         """What an id, or a name that stands in its place, is called; None for nothing."""
         if isinstance(value, bytes):
-            value = value.decode(errors="replace")
+            value = _as_text(value)
         if value is None or value == "":
             return None
         if value not in self._names:
@@ -60,11 +62,42 @@ class Names:
             self._keys[name] = tuple(key_of(kind, row_id) for (row_id,) in found)
         return self._keys[name]
 
+    def names_of(self, row_id: str) -> list[str]:
+        """What bears the id is called."""
+        found = self._look_up("name", "id", row_id)
+        return [clean_target(_as_text(name)) for (name,) in islice(found, SPELLINGS_MAX) if name]
+
+    def ids_of(self, name: str) -> list[str]:
+        """The ids of what bears the name."""
+        found = self._look_up("id", "name", name, f"#{name}")
+        return [_as_text(row_id) for (row_id,) in islice(found, SPELLINGS_MAX) if row_id]
+
     def _look_up(self, role: str, by: str, *values: Any) -> Iterator[tuple[Any, ...]]:
         for database, table in self._places:
             where = one_of(table, by, list(values))
             sql = f'SELECT {expression(table, role)} FROM "{table.name}" AS r WHERE {where.sql}'
             yield from self._ask(database, Condition(sql, where.parameters))
+
+
+def find_spellings(
+    ask: Ask, tables: list[tuple[str, Table]], kind: NameKind, text: str
+) -> Spellings:
+    """How the agents or channels that a name or an id means may be written.
+
+    An id is written bare, unless it is a number, which may be anything's, or with its kind: `channel:<id>`.
+    """
+    names, ids = dict[str, None](), dict[str, None]()
+    for what in ("agent",) if kind == "agent" else ("channel", "agent"):
+        known = Names(ask, [place for place in tables if place[1].kind == what])
+        row_id = text.removeprefix(f"{what}:")
+        is_id = row_id != text or not row_id.isdecimal()
+        for name in [text, *(known.names_of(row_id) if is_id else ())]:
+            for each in known.ids_of(name):
+                names[name] = None
+                if not each.isdecimal():
+                    ids[each] = None
+                ids[f"{what}:{each}"] = None
+    return Spellings((*islice(names, SPELLINGS_MAX),), (*islice(ids, SPELLINGS_MAX),))
 
 
 class Sessions:
@@ -136,3 +169,7 @@ class Links:
                 roles = f"{expression(table, 'id')}, {expression(table, 'parent')}"
                 sql = f'SELECT {roles} FROM "{table.name}" AS r WHERE {where.sql}'
                 yield from self._ask(database, Condition(sql, where.parameters))
+
+
+def _as_text(value: Any) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
