@@ -165,7 +165,7 @@ class Log:
         # that all logs share, and that a forked child cannot renew.
         if name not in _RECORDING:
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        recorder = self._make_recorder()
+        recorder = self.recorder
         for each in _RECORDING:
             setattr(self, each, getattr(recorder, each))
         return getattr(self, name)
@@ -175,7 +175,9 @@ class Log:
         """How many events this process could not record so far."""
         return self._recorder.lost if self._recorder is not None else 0
 
-    def _make_recorder(self) -> "Recorder":
+    @property
+    def recorder(self) -> "Recorder":
+        """What this log records with, for those who add a vocabulary of their own."""
         if self.read_only:
             raise ValueError(f"log {self.folder} was opened for reading only")
         with self._lock:

@@ -10,6 +10,16 @@ import msgspec
 
 from whence.event import NO_PAYLOAD, OWN, Event
 
+LAYERS = {
+    "alt": "altitude",
+    "foc": "focus",
+    "rsn": "reasoning",
+    "lrn": "learning",
+    "mem": "memory",
+    "sys": "system",
+}
+"""The layers of a traced assistant by their codes: written as full names, found by both."""
+
 
 class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Which events are wanted; None means any.
@@ -59,10 +69,13 @@ def clean_target(text: str) -> str:
 
 
 def clean_query(query: Query) -> Query:
-    """The query with its target as targets are stored."""
-    if query.target is None:
-        return query
-    return msgspec.structs.replace(query, target=clean_target(query.target))
+    """The query with its target and primitive as they are stored."""
+    target, primitive = query.target, query.primitive
+    if target is not None:
+        target = clean_target(target)
+    if primitive is not None:
+        primitive = LAYERS.get(primitive, primitive)
+    return msgspec.structs.replace(query, target=target, primitive=primitive)
 
 
 def event_as_json(event: Event) -> dict[str, Any]:

@@ -109,15 +109,18 @@ def load(folder: Path) -> Settings:
     Raises:
         ValueError: what is wrong in that file.
     """
-    for file in (folder / FILE_NAME, folder.parent / FILE_NAME):
-        if os.path.isfile(file):
-            return read_file(file)
-    for parent in folder.parents:
-        file = parent / FILE_NAME
+    own = (folder / FILE_NAME, folder.parent / FILE_NAME)
+    for file in files_of(folder):
         if os.path.isfile(file):
             settings = read_file(file)
-            return settings if _named_folder(file, settings) == folder else Settings()
+            is_meant = file in own or _named_folder(file, settings) == folder
+            return settings if is_meant else Settings()
     return Settings()
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Where the settings of a log may stand: the first file that is there counts."""
+    return [folder / FILE_NAME, *(parent / FILE_NAME for parent in folder.parents)]
 
 
 def read_file(file: Path) -> Settings:

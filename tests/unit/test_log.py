@@ -248,7 +248,7 @@ def test_settings_reach_the_recorder(tmp_path: Path) -> None:
     with whence.open(folder) as log:
         for _ in range(30):
             log.emit("ops", "step", data={"password": "not redacted"}, durability="os")
-            log._make_recorder()
+            assert log.recorder is log.recorder
         health = log.examine()
 
     assert log._durability == "disk"

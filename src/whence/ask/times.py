@@ -184,6 +184,22 @@ def parse_phrase(
     return Moment(ns)
 
 
+def parse_duration(text: str) -> int:
+    """Read how long something takes, such as `50ms` or `1.5 s`, in nanoseconds.
+
+    Raises:
+        PhraseError: it is no number with a unit.
+    """
+    try:
+        if _SPAN_PART.match(text.strip()) is None:
+            raise _RefusedError("is no number with a unit")
+        return _sum_parts(text.strip())
+    except _RefusedError as error:
+        raise PhraseError(
+            f"duration {text!a} {error}; want one such as 50ms, 1.5s or 2min"
+        ) from None
+
+
 def finish_phrase(asked: LastType | WhenTarget, times_ns: Iterable[int]) -> Moment:
     """Pick the moment that was asked for from the times of all events that match, in any order.
 
@@ -292,6 +308,12 @@ def _parse_span(phrase: str, now_ns: int) -> int | None:
     if match is None:
         return None
     sign, parts = (match[1], match[2]) if match[1] else (match[4].lower(), match[3])
+    span_ns = _sum_parts(parts)
+    return now_ns - span_ns if sign in ("-", "ago") else now_ns + span_ns
+
+
+def _sum_parts(parts: str) -> int:
+    """Read numbers with units, such as `1h 30min`."""
     span_ns = end = 0
     while part := _SPAN_PART.match(parts, end):
         end = part.end()
@@ -308,7 +330,7 @@ def _parse_span(phrase: str, now_ns: int) -> int | None:
         raise _RefusedError("has a number without a unit; units are ns us ms s min h d w month y")
     if rest:
         raise _RefusedError(f"goes on with {rest!a} after the span")
-    return now_ns - span_ns if sign in ("-", "ago") else now_ns + span_ns
+    return span_ns
 
 
 def _scaled(whole: str, decimals: str | None, unit: int) -> int:

@@ -14,7 +14,7 @@ from typing import IO, Any
 import msgspec
 
 from whence.draw.cells import printable, wrap
-from whence.draw.styles import Role, Style, status_role
+from whence.draw.styles import Color, Role, Style, status_role, wants_color
 
 _NS_PER_S = 1_000_000_000
 _PROGRESS_AFTER_S = 1.0
@@ -22,9 +22,6 @@ _HELP_CELLS = 78
 _DRAWN = "…│└├─┄>µ→↳"
 _CLEAR_BAR = "\r\x1b[K\x1b[?25h"
 """Back to the beginning of the line, empty it, and show the cursor, which a bar hides."""
-
-Color = str
-"""One of `auto`, `always`, `never`."""
 
 
 class OutputError(Exception):
@@ -128,19 +125,6 @@ def format_moment(ns: int, *, utc: bool, precise: bool = False) -> str:
 def failure_role(status: str | None) -> Role | None:
     """Colour what failed or was blocked; what went well is most of what there is, and stays plain."""
     return None if status == "success" else status_role(status)
-
-
-def wants_color(color: Color, environment: Mapping[str, str], is_terminal: bool) -> bool:
-    """Decide on colours: by flag, then FORCE_COLOR, NO_COLOR, CLICOLOR, then the terminal."""
-    if color != "auto":
-        return color == "always"
-    if environment.get("FORCE_COLOR", "0") not in ("", "0"):
-        return True
-    if environment.get("NO_COLOR"):
-        return False
-    if environment.get("CLICOLOR") == "0" or environment.get("TERM") == "dumb":
-        return False
-    return is_terminal
 
 
 def terminal_size(environment: Mapping[str, str]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ with colours off the text is the same. Codes are the sixteen that every terminal
 section 8.3.117), so that users' own palettes apply. Text is styled after it was measured and cut.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
@@ -12,6 +13,9 @@ import msgspec
 Role = Literal[
     "title", "faint", "time", "primitive", "agent", "target", "match", "good", "warning", "bad"
 ]
+
+Color = str
+"""One of `auto`, `always`, `never`."""
 
 _CODES: dict[Role, str] = {
     "title": "1",
@@ -43,3 +47,16 @@ class Style(msgspec.Struct, frozen=True, kw_only=True):
 def status_role(status: str | None) -> Role | None:
     """Tell how an event's status is coloured; the status itself belongs into the text."""
     return _STATUS_ROLES.get(status or "")
+
+
+def wants_color(color: Color, environment: Mapping[str, str], is_terminal: bool) -> bool:
+    """Decide on colours: by flag, then FORCE_COLOR, NO_COLOR, CLICOLOR, then the terminal."""
+    if color != "auto":
+        return color == "always"
+    if environment.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    if environment.get("NO_COLOR"):
+        return False
+    if environment.get("CLICOLOR") == "0" or environment.get("TERM") == "dumb":
+        return False
+    return is_terminal

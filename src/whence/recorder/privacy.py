@@ -64,7 +64,11 @@ class RuledRecorder(Recorder):
 
     def __init__(self, folder: Path, *, rules: Rules, **options: Any) -> None:
         super().__init__(folder, **options)
-        self._is_private = rules.is_private
+        self._rules = rules
+
+    def is_private(self, primitive: str, type: str, agent: str | None) -> bool:
+        """As the rules say."""
+        return self._rules.is_private(primitive, type, agent)
 
     def emit(
         self,
@@ -83,7 +87,7 @@ class RuledRecorder(Recorder):
     ) -> str:
         """As `Recorder.emit`."""
         if private is None:
-            private = self._is_private(primitive, type, agent)
+            private = self.is_private(primitive, type, agent)
         return super().emit(
             primitive, type, agent, target, data, parent, links, status, duration, private,
             durability, wait,
@@ -100,7 +104,7 @@ class RuledRecorder(Recorder):
     ) -> str:
         """As `Recorder.emit_async`."""
         if private is None:
-            private = self._is_private(primitive, type, agent)
+            private = self.is_private(primitive, type, agent)
         return await super().emit_async(primitive, type, agent=agent, private=private, **fields)
 
     def span(
@@ -108,5 +112,5 @@ class RuledRecorder(Recorder):
     ) -> Span:
         """As `Recorder.span`."""
         if private is None:
-            private = self._is_private(*split_name(name), agent)
+            private = self.is_private(*split_name(name), agent)
         return super().span(name, agent=agent, private=private, **fields)

@@ -90,10 +90,11 @@ class Recorder:
 
     def _start(self) -> None:
         """Begin as a writer of our own: at the start, and again in a forked child."""
-        self._pool = Pool(self._random)
-        self.make_id = IdMaker(self._pool).make
+        self.random = Pool(self._random)
+        """Random bytes for ids of other forms, a few at a time."""
+        self.make_id = IdMaker(self.random).make
         # Half a block, so that salts and ids do not run out at the same call.
-        salts = make_salts(self._pool)
+        salts = make_salts(self.random)
         self._salts = salts[: len(salts) // 2]
         self._writer = Writer(
             self.folder,
@@ -312,6 +313,15 @@ class Recorder:
         self._keep(head, salt, payload, private, self._durability, False)
         return Receipt(event_id, salt.decode(), payload) if private else event_id
 
+    def write_names(self, primitive: str, type: str, agent: str | None, target: str | None) -> str:
+        """Write the names of a span that is made by hand; ValueError for what cannot stand there."""
+        names = self._names.get((primitive, type, agent, target))
+        return names or self._names.write(primitive, type, agent, target)
+
+    def is_private(self, primitive: str, type: str, agent: str | None) -> bool:  # noqa: ARG002
+        """Whether an event is private where its caller does not say."""
+        return False
+
     def record_open(
         self,
         span_id: str,
@@ -344,7 +354,7 @@ class Recorder:
             try:
                 return self._salts.pop()
             except IndexError:
-                self._salts.extend(make_salts(self._pool))
+                self._salts.extend(make_salts(self.random))
 
     def _payload(self, data: Any) -> bytes:
         return _EMPTY if data is None else self._encode(data)

@@ -119,21 +119,25 @@ class Span(Cause):
             return
         if error is not None:
             self._note_end(error)
-        cause = self._cause
-        extras = (
-            f"{(cause.text or cause.write()) if cause is not None else ''}"
-            f',"status":"{self._status}","duration":{duration}{self._extras}'
-        )
         try:
-            self.id = recorder.record(
-                self.id, self._time_ns, duration, self._names, extras, self._data, self._private
-            )
+            self._keep(duration)
         except (StoreError, ValueError) as problem:
             if error is None:
                 raise
             # The program's own error must come out, not ours. A StoreError was counted already.
             if isinstance(problem, ValueError):
                 recorder.lose(str(problem))
+
+    def _keep(self, duration: int) -> None:
+        """Record what happened."""
+        cause = self._cause
+        extras = (
+            f"{(cause.text or cause.write()) if cause is not None else ''}"
+            f',"status":"{self._status}","duration":{duration}{self._extras}'
+        )
+        self.id = self._recorder.record(
+            self.id, self._time_ns, duration, self._names, extras, self._data, self._private
+        )
 
     def pause(self) -> None:
         """Stop being the cause of what is recorded here, as while a generator waits; `resume` goes on."""

@@ -7,19 +7,12 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+from whence.query import LAYERS
+
 TARGET = "(target)"
 """The key under which an object gets the target that was found in it; no file has it."""
 
 Object = dict[str, Any]
-
-_LAYERS = {
-    "alt": "altitude",
-    "foc": "focus",
-    "rsn": "reasoning",
-    "lrn": "learning",
-    "mem": "memory",
-    "sys": "system",
-}
 
 _LEARNT = ("variable", "rule_id", "overlay", "asset", "key", "forecast_id", "variable_id")
 """What a learning event is about: the first of these in its data."""
@@ -59,7 +52,7 @@ def _prepare_trace(row: Object) -> Object:
     layer, operation = row.get("hrm_layer"), row.get("operation")
     if isinstance(layer, str) and isinstance(operation, str):
         before, dot, after = operation.partition(".")
-        if dot and after and before in (layer, _LAYERS.get(layer)):
+        if dot and after and before in (layer, LAYERS.get(layer)):
             return row | {"operation": after}
     return row
 
@@ -90,7 +83,7 @@ FORMATS: dict[str, Format] = {
             # They are written without a zone, by the clock of the machine that wrote them.
             "zone": "local",
             "primitive": "hrm_layer",
-            "primitives": _LAYERS,
+            "primitives": LAYERS,
             "type": "operation",
             "duration": "duration_ms",
             "status": "status",

@@ -15,9 +15,8 @@ from whence.cli.screen import (
     format_moment,
     progress_bar,
     terminal_size,
-    wants_color,
 )
-from whence.draw.styles import Style
+from whence.draw.styles import Style, wants_color
 
 _NS = 1_761_141_600_123_456_789
 """2025-10-22 14:00:00.123456789 UTC"""

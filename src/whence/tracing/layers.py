@@ -1,0 +1,44 @@
+"""Layers and their operations, however they are spelt. Pure.
+
+`alt` and `altitude` are one layer, `transition` and `altitude.transition` one operation of it.
+"""
+
+import re
+
+from whence.query import LAYERS
+
+_CODES = {name: code for code, name in LAYERS.items()}
+_NO_CODE = re.compile(r"[^\w.-]+")
+_CODE_MAX = 32
+_NAME_MAX = 200
+
+
+def layer_of(hrm: object) -> str:
+    """The full name of a layer that is given by its name or its code; `system` for nothing."""
+    name = as_text(hrm).strip()[:_NAME_MAX]
+    return LAYERS.get(name, name) or "system"
+
+
+def code_of(layer: str) -> str:
+    """What stands for a layer in ids and in the console: its code, or its own name."""
+    return _CODES.get(layer) or _NO_CODE.sub("_", layer)[:_CODE_MAX] or "sys"
+
+
+def operation_of(layer: str, operation: object) -> str:
+    """An operation without the layer that may stand before it; `step` for nothing."""
+    name = as_text(operation).strip()[:_NAME_MAX]
+    before, dot, after = name.partition(".")
+    if dot and after and LAYERS.get(before, before) == layer:
+        name = after
+    return name or "step"
+
+
+def as_text(value: object) -> str:
+    """Any value as text; "" for None, and what it is where it cannot say."""
+    if value is None:
+        return ""
+    try:
+        text = value if type(value) is str else str.__str__(str(value))
+    except Exception as error:  # noqa: BLE001 - it is not ours, and may raise anything
+        return f"<{type(value).__name__} whose text raised {type(error).__name__}>"
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
