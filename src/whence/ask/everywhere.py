@@ -18,12 +18,11 @@ from whence.ask.merge import merge_by_time
 from whence.ask.phrases import View, phrase, title_of
 from whence.ask.references import Subject
 from whence.ask.stores import Stores
+from whence.ask.subtasks import CREATE, NamedParents
 from whence.ask.timeline import COUNTED_MAX, Rows, Timeline, TimelineRow, make_timeline, view_of
 from whence.index import Index
 from whence.query import Query, matches
 from whence.sources.source import SourceEvent, by_time
-
-_CREATE = "create_task"
 
 
 def make_merged_timeline(
@@ -71,9 +70,15 @@ def _split(stores: Stores, sources: Sources, subject: Subject | None) -> list[Su
     if subject.is_channel or subject.kind not in ("target", "both"):
         return list(parts.values())
     waiting = deque(parts)
+    named, since = NamedParents(stores), _made_at(sources, subject)
     while waiting:
         each = waiting.popleft()
-        for name in [*sources.below(each), *_live_below(stores.index, each)]:
+        naming = () if since is None else named.below(each, since)
+        for name in [
+            *sources.below(each),
+            *_live_below(stores.index, each),
+            *(row.target for row in naming if row.target is not None),
+        ]:
             if name in parts:
                 continue
             if len(parts) == TARGETS_MAX:
@@ -87,13 +92,20 @@ def _split(stores: Stores, sources: Sources, subject: Subject | None) -> list[Su
     return list(parts.values())
 
 
+def _made_at(sources: Sources, subject: Subject) -> int | None:
+    """When a source says that the task was created."""
+    queries = [Query(target=name, type=CREATE) for name in subject.names]
+    created = next(sources.events(queries), None)
+    return None if created is None else created.time_ns
+
+
 def _live_below(index: Index | None, target: str) -> Iterator[str]:
     """The tasks whose creation the journal says that of this one caused."""
     if index is None or not index.has_target(target):
         return
-    created = index.find(Query(target=target, type=_CREATE), limit=TARGETS_MAX)
+    created = index.find(Query(target=target, type=CREATE), limit=TARGETS_MAX)
     for row in index.children([row.seq for row in created]):
-        if row.type == _CREATE and row.target is not None:
+        if row.type == CREATE and row.target is not None:
             yield row.target
 
 

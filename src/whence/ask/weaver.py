@@ -11,6 +11,7 @@ from whence.ask.asked import Sources
 from whence.ask.facts import ABOUT_NS, Recorded
 from whence.ask.references import Subject
 from whence.ask.stores import Stores
+from whence.ask.subtasks import CREATE, REASON, NamedParents
 from whence.ask.web import EVENTS_MAX, STARTS_MAX, Web, add_effects, climb, queries_about
 from whence.event import parse_time
 from whence.index import Row
@@ -36,6 +37,7 @@ class _Weaver:
         self._index = stores.index
         self._sources = sources
         self._recorded = Recorded(stores)
+        self._named = NamedParents(stores)
         self._web = web
         self._places: dict[tuple[str, str], int] = {}
         # The journal's events whose own causes, and whose own effects, are in the web.
@@ -48,7 +50,7 @@ class _Weaver:
         starts = self._find_starts(subject)
         web.asked.update(self._place(event) for event in starts)
         asked = {*web.asked}
-        above = [*starts, *self._twins(list(web.rows.values()))]
+        above = [*starts, *self._meet(list(web.rows.values()), is_up=True)]
         met = self._grow(above, self._causes, is_up=True)
         # What came of the causes on the way is another story, unless it is wanted.
         below = met if is_wide else [event for event in met if self._place(event) in asked]
@@ -78,7 +80,9 @@ class _Weaver:
                 there = self._place(other)
                 self._tie((there, here) if is_up else (here, there), reason)
                 found.append(other)
-            found += self._twins(self._spread(here, is_up=is_up))
+            if not is_up:
+                found += self._add_named(event, here)
+            found += self._meet(self._spread(here, is_up=is_up), is_up=is_up)
             for other in found:
                 if (other.source, other.id) in met:
                     continue
@@ -145,6 +149,31 @@ class _Weaver:
                 self._web.rows[seq] = _as_row(seq, event)
                 self._places[key] = seq
         return self._places[key]
+
+    def _add_named(self, event: SourceEvent, here: int) -> list[SourceEvent]:
+        """Add the live subtasks of a task that only its source tells, and what the journal knows of those."""
+        if here >= 0 or event.type != CREATE or event.target is None:
+            return []
+        subtasks = self._named.below(event.target, event.time_ns)
+        rows = []
+        for row in subtasks:
+            self._web.rows.setdefault(row.seq, row)
+            self._tie((here, row.seq), REASON)
+            rows += [row, *self._spread(row.seq, is_up=False)]
+        return self._meet(rows, is_up=False)
+
+    def _meet(self, rows: Collection[Row], *, is_up: bool) -> list[SourceEvent]:
+        """What sources tell of the journal's events, and on the way up of the parents that those name."""
+        found = self._twins(rows)
+        if not is_up:
+            return found
+        for row, parent in self._named.above(rows):
+            query = Query(target=parent, primitive=row.primitive, type=CREATE)
+            above = next(self._sources.events([query]), None)
+            if above is not None:
+                self._tie((self._place(above), row.seq), REASON)
+                found.append(above)
+        return found
 
     def _twins(self, rows: Iterable[Row]) -> list[SourceEvent]:
         """What sources tell of events that the journal holds too."""
