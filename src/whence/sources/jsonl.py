@@ -20,11 +20,11 @@ from whence.sources.lines import KEPT, Line, decode_line, open_lines, read_lines
 from whence.sources.mapping import Map, MappingError, decode_maps, suggest_near
 from whence.sources.offsets import Offsets, mark
 from whence.sources.ordering import HELD, put_in_order
+from whence.sources.patterns import find_files
 from whence.sources.rows import Getter, Reader, Row
 from whence.sources.source import Health, NameKind, RawRow, Source, SourceEvent, Tie
 from whence.sources.understanding import Understanding
 
-_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
 _LOOKED_AT = 20
 """Lines that are looked at to recognise a format."""
 
@@ -91,6 +91,7 @@ class JsonlSource:
         self._options = options
         self._understanding: Understanding | None = None
         self._files: list[Offsets] = []
+        self._links: list[Path] = []
 
     def events(
         self, query: Query = Query(), *, newest_first: bool = False
@@ -181,7 +182,7 @@ class JsonlSource:
             ),
             not_understood=sum(file.not_understood + bool(file.problem) for file in files),
             problem="; ".join(file.problem for file in files if file.problem),
-            note=self._form or "",
+            note=", ".join(filter(None, (self._form, _tell_links(self._links)))),
         )
 
     def raw(self) -> Iterator[RawRow]:
@@ -200,7 +201,7 @@ class JsonlSource:
 
     def _update(self) -> list[Offsets]:
         """Bring what is known of the files up to what they hold now."""
-        paths = _list_files(self._path)
+        paths, self._links = find_files(self._path)
         understanding = self._understand(paths)
         understanding.reader.now_ns = time.time_ns()
         known = {file.path: file for file in self._files}
@@ -373,37 +374,6 @@ def find_key(key: str) -> Getter:
     return find
 
 
-def _list_files(path: Path) -> dict[str, Path]:
-    """The files that are meant, by what they are called, in order of their names."""
-    try:
-        if path.is_dir():
-            found = [each for each in path.iterdir() if each.name.endswith(_SUFFIXES)]
-            named = {each.name: each for each in sorted(found)}
-        elif path.exists() or not glob.has_magic(str(path)):
-            return {path.name: path}
-        else:
-            named = {found: Path(found) for found in sorted(glob.glob(str(path), recursive=True))}
-            if not named:
-                raise StoreError(f"no file is named like {path}")
-            named = _shorten_names(named)
-    except OSError as error:
-        raise StoreError(f"look at {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise StoreError(f"look at {path}: {error}") from error
-    # While a file is packed, both stand there.
-    return {
-        name: each
-        for name, each in named.items()
-        if name.removesuffix(".gz") not in named or not name.endswith(".gz")
-    }
-
-
-def _shorten_names(paths: Mapping[str, Path]) -> dict[str, Path]:
-    """Call files by their own names, if those tell them apart."""
-    short = {path.name: path for path in paths.values()}
-    return short if len(short) == len(paths) else dict(paths)
-
-
 def _find_positions(files: list[Offsets], query: Query, newest_first: bool) -> Iterator[_Position]:
     """Where the answers probably stand, by time."""
     streams = [_find_in(file, place, query, newest_first) for place, file in enumerate(files)]
@@ -499,6 +469,16 @@ def _count_repeats(files: list[Offsets]) -> None:
 
 def _all_ids(files: list[Offsets]) -> Iterator[int]:
     return chain.from_iterable(file.ids for file in files)
+
+
+def _tell_links(links: list[Path]) -> str:
+    """What to say of links to folders that are read anyway."""
+    return (
+        f"{links[0]} leads to a folder that is read already"
+        + (f", as do {len(links) - 1:,} other links" if len(links) > 1 else "")
+        if links
+        else ""
+    )
 
 
 def _show_raw(line: Line) -> str:

@@ -166,7 +166,9 @@ def _told(path: Path) -> Iterator[None]:
     """Tell what goes wrong with the file as errors of ours."""
     try:
         yield
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except EOFError as error:
+        raise CorruptError(f"{path} is cut off: what could be read of it is there") from error
+    except (zlib.error, gzip.BadGzipFile) as error:
         raise CorruptError(f"{path} is damaged: {error}") from error
     except OSError as error:
         raise StoreError(f"read {path}: {error.strerror or error}") from error

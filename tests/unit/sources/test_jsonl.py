@@ -223,8 +223,31 @@ def test_a_packed_file_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
     read = list(source.events())
     assert read == events[: len(read)]
     health = source.health()
-    assert "is damaged" in health.problem
+    assert "is cut off" in health.problem
     assert health.not_understood == len(list(source.raw())) == 1
+
+
+@pytest.mark.parametrize("missing", [1, 4, 8])
+def test_a_packed_file_without_its_end_is_read_and_said_to_be_cut(
+    tmp_path: Path, missing: int
+) -> None:
+    """Its last 8 bytes say how long it was; all lines stand before them."""
+    path = tmp_path / "steps.jsonl.gz"
+    path.write_bytes(gzip.compress(step(0) + step(1))[:-missing])
+    source = make(path)
+
+    assert ids(source) == ["steps.jsonl.gz:1", "steps.jsonl.gz:2"]
+    assert "is cut off" in source.health().problem
+
+
+def test_a_packed_file_that_is_damaged_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "steps.jsonl.gz"
+    packed = gzip.compress(b"".join(map(step, range(1000))))
+    path.write_bytes(packed[:-8] + bytes(8))
+    source = make(path)
+
+    assert len(ids(source)) == 1000
+    assert "is damaged" in source.health().problem
 
 
 def test_while_a_day_is_packed_it_is_not_read_twice(tmp_path: Path) -> None:
