@@ -5,6 +5,7 @@ is refused with its candidates, each with where it stands.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from itertools import chain
 from typing import Literal
@@ -22,6 +23,7 @@ from whence.ask.references import (
     describe_row,
     find_near,
     is_channel,
+    making_of,
     resolve,
     resolve_name,
 )
@@ -85,13 +87,13 @@ def resolve_name_anywhere(
     """Find a target or an agent where it is known which of the two is meant."""
     text = clean_target(name.strip()) if kind == "target" else name.strip()
     is_told = _is_known(index, sources, kind, text)
-    if index is not None:
-        try:
+    # An agent that a source knows to have done something is one, whatever the journal says of its making.
+    if index is not None and not (is_told and kind == "agent"):
+        with suppress(NotFoundError):
             return _spelt(sources, resolve_name(index, kind, name))
-        except NotFoundError:
-            if not is_told:
-                raise _unknown(index, sources, text, kind) from None
     if not is_told:
+        if kind == "agent" and next(sources.events(making_of(text)), None) is not None:
+            return _spelt(sources, Subject(kind="target", name=text))
         raise _unknown(index, sources, text, kind)
     is_channel = kind == "target" and _is_channel(index, sources, text)
     return _spelt(sources, Subject(kind=kind, name=text, is_channel=is_channel))

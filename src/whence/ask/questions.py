@@ -62,6 +62,9 @@ def tell_timeline(
             _find_named(stores, "agent", agent)
     elif agent is not None:
         subject = _find_named(stores, "agent", agent)
+        if subject.kind == "target":
+            # It did nothing so far; what there is to tell was done to it.
+            filters = _narrowed(filters, agent=None)
     if stores.sources is not None:
         from whence.ask.everywhere import make_merged_timeline
 

@@ -81,16 +81,31 @@ def resolve(index: Index, reference: str, query: Query = Query()) -> Subject:
 
 
 def resolve_name(index: Index, kind: Literal["target", "agent"], name: str) -> Subject:
-    """Find a target or an agent where it is known which of the two is meant."""
+    """Find a target or an agent where it is known which of the two is meant.
+
+    An agent that did nothing so far is a target: of the event that spawned it.
+    """
     text = name.strip()
     if kind == "agent" and index.has_agent(text):
         return Subject(kind="agent", name=text)
+    if kind == "agent" and any(_has(index, query) for query in making_of(text)):
+        return Subject(kind="target", name=text)
     target = clean_target(text)
     if kind == "target" and index.has_target(target):
         return Subject(kind="target", name=target, is_channel=is_channel(index, target))
     names = index.agents() if kind == "agent" else index.targets()
     near = find_near(target if kind == "target" else text, names)
     raise NotFoundError(f"no {kind} is called {shorten(text, 80)!r}", near)
+
+
+def _has(index: Index, query: Query) -> bool:
+    return next(index.find(query, limit=1), None) is not None
+
+
+def making_of(agent: str) -> list[Query]:
+    """What asks for the events that made an agent, and name it so."""
+    types = ("spawn", "create_agent")
+    return [Query(target=agent, primitive="spawn", type=each) for each in types]
 
 
 def _by_name(index: Index, text: str) -> Subject | None:

@@ -62,13 +62,12 @@ def draw_causality(causality: Causality, screen: Screen, *, output: str) -> Iter
     if output == "jsonl":
         return (format_event(node.event) for node in _first_told(causality) if node.event)
     if output == "md":
-        return markdown_list(
-            headline(causality), ((depth, _label(node)) for depth, node in causality.nodes())
-        )
+        labels = ((depth, _label(node)) for depth, node in causality.nodes())
+        return markdown_list(headline(causality), labels, ascii=screen.ascii)
     if output == "mermaid":
-        return mermaid_flowchart(_graph(causality))
+        return mermaid_flowchart(_graph(causality), ascii=screen.ascii)
     if output == "dot":
-        return dot_digraph(headline(causality), _graph(causality))
+        return dot_digraph(headline(causality), _graph(causality), ascii=screen.ascii)
     return _draw_tree(causality, screen)
 
 
@@ -79,7 +78,8 @@ def headline(causality: Causality) -> str:
 
 
 def _draw_tree(causality: Causality, screen: Screen) -> Iterator[str]:
-    yield screen.paint(screen.text(f"{headline(causality)}:"), "title")
+    for line in screen.lines(f"{headline(causality)}:"):
+        yield screen.paint(line, "title")
     roots = frozenset(map(id, causality.roots))
 
     def children(node: Node | _More) -> Iterable[Node | _More]:

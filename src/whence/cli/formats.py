@@ -7,6 +7,7 @@ stand in it as `\u` escapes, which mean the same. Keys are only ever added.
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,6 +20,7 @@ from whence.query import Query, event_as_json
 # What JSON may hold as it is, but a terminal should not see: C1 controls, marks of direction, line
 # separators; and lone surrogates, which cannot be written at all.
 _ESCAPED = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+_NOT_ASCII = re.compile("[^\x00-\x7f]")
 _LABEL_CELLS = 60
 
 
@@ -69,24 +71,35 @@ def window_keys(query: Query) -> dict[str, str | None]:
     }
 
 
-def markdown_table(title: str, rows: Iterable[TimelineRow]) -> Iterator[str]:
+def markdown_table(
+    title: str,
+    rows: Iterable[TimelineRow],
+    *,
+    ascii: bool = False,  # noqa: A002 as the option
+) -> Iterator[str]:
     """Lay rows out as a table of Markdown; times are UTC."""
-    yield f"### {_markdown(title)}"
+    write = partial(_markdown, ascii=ascii)
+    yield f"### {write(title)}"
     yield ""
     yield "| Time (UTC) | Primitive | Agent | What happened |"
     yield "| --- | --- | --- | --- |"
     for row in rows:
         event = row.event
         cells = (event.time[:19].replace("T", " "), event.primitive, event.agent or "", row.text)
-        yield f"| {' | '.join(map(_markdown, cells))} |"
+        yield f"| {' | '.join(map(write, cells))} |"
 
 
-def markdown_list(title: str, items: Iterable[tuple[int, str]]) -> Iterator[str]:
+def markdown_list(
+    title: str,
+    items: Iterable[tuple[int, str]],
+    *,
+    ascii: bool = False,  # noqa: A002 as the option
+) -> Iterator[str]:
     """Lay a tree out as a nested list of Markdown; each item has its depth from 0."""
-    yield f"### {_markdown(title)}"
+    yield f"### {_markdown(title, ascii=ascii)}"
     yield ""
     for depth, text in items:
-        yield f"{'  ' * depth}- {_markdown(text)}"
+        yield f"{'  ' * depth}- {_markdown(text, ascii=ascii)}"
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,41 +110,44 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
     dotted: Mapping[tuple[int, int], str] = {}
 
 
-def mermaid_flowchart(graph: Graph) -> Iterator[str]:
+def mermaid_flowchart(graph: Graph, *, ascii: bool = False) -> Iterator[str]:  # noqa: A002 as the option
     """Draw a graph for Mermaid, causes above effects."""
+    write = partial(_mermaid, ascii=ascii)
     yield "flowchart TD"
     for place, label in enumerate(graph.labels):
-        yield f'    n{place}["{_mermaid(label)}"]'
+        yield f'    n{place}["{write(label)}"]'
     for edge in graph.edges:
         reason = graph.dotted.get(edge)
-        arrow = f'-. "{_mermaid(reason)}" .->' if reason else "-->"
+        arrow = f'-. "{write(reason)}" .->' if reason else "-->"
         yield f"    n{edge[0]} {arrow} n{edge[1]}"
 
 
-def mermaid_sequence(rows: Sequence[TimelineRow]) -> Iterator[str]:
+def mermaid_sequence(rows: Sequence[TimelineRow], *, ascii: bool = False) -> Iterator[str]:  # noqa: A002 as the option
     """Draw rows for Mermaid as messages from who did it to what it was done to."""
+    write = partial(_mermaid, ascii=ascii)
     names: dict[str, int] = {}
     for row in rows:
         for name in _ends(row.event):
             names.setdefault(name, len(names))
     yield "sequenceDiagram"
     for name, number in names.items():
-        yield f"    participant p{number} as {_mermaid(name)}"
+        yield f"    participant p{number} as {write(name)}"
     for row in rows:
         doer, done_to = (names[name] for name in _ends(row.event))
-        yield f"    p{doer}->>p{done_to}: {_mermaid(row.text)}"
+        yield f"    p{doer}->>p{done_to}: {write(row.text)}"
 
 
-def dot_digraph(title: str, graph: Graph) -> Iterator[str]:
+def dot_digraph(title: str, graph: Graph, *, ascii: bool = False) -> Iterator[str]:  # noqa: A002 as the option
     """Draw a graph for Graphviz."""
-    yield f"digraph {_dot(title)} {{"
+    write = partial(_dot, ascii=ascii)
+    yield f"digraph {write(title)} {{"
     yield "    rankdir=LR;"
     yield "    node [shape=box];"
     for place, label in enumerate(graph.labels):
-        yield f"    n{place} [label={_dot(fit(printable(label), _LABEL_CELLS))}];"
+        yield f"    n{place} [label={write(label, cells=_LABEL_CELLS)}];"
     for edge in graph.edges:
         reason = graph.dotted.get(edge)
-        look = f" [style=dotted, label={_dot(reason)}]" if reason else ""
+        look = f" [style=dotted, label={write(reason)}]" if reason else ""
         yield f"    n{edge[0]} -> n{edge[1]}{look};"
     yield "}"
 
@@ -157,17 +173,37 @@ def _escape(text: str) -> str:
     return _ESCAPED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
-def _markdown(text: str) -> str:
-    shown = re.sub(r"([\\|`*_\[\]])", r"\\\1", printable(text))
-    return shown.replace("&", "&amp;").replace("<", "&lt;")
+def _markdown(text: str, *, ascii: bool) -> str:  # noqa: A002 as the option
+    shown = re.sub(r"([\\|`*_\[\]])", r"\\\1", _shown(text, ascii=ascii))
+    return _coded(shown.replace("&", "&amp;").replace("<", "&lt;"), "&#{};", ascii=ascii)
 
 
-def _mermaid(text: str) -> str:
+def _mermaid(text: str, *, ascii: bool) -> str:  # noqa: A002 as the option
     """Write text so that nothing in it is syntax: as character codes, which Mermaid shows plain."""
-    shown = fit(printable(text), _LABEL_CELLS)
-    return re.sub(r'[#;"<>&{}`\\%]', lambda found: f"#{ord(found[0])};", shown)
+    shown = _shown(text, _LABEL_CELLS, ascii=ascii)
+    plain = re.sub(r'[#;"<>&{}`\\%]', lambda found: f"#{ord(found[0])};", shown)
+    return _coded(plain, "#{};", ascii=ascii)
 
 
-def _dot(text: str) -> str:
-    escaped = printable(text).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{escaped}"'
+def _dot(text: str, cells: int | None = None, *, ascii: bool) -> str:  # noqa: A002 as the option
+    shown = _shown(text, cells, ascii=ascii)
+    escaped = shown.replace("\\", "\\\\").replace('"', '\\"').replace("&", "&amp;")
+    return f'"{_coded(escaped, "&#{};", ascii=ascii)}"'
+
+
+def _shown(text: str, cells: int | None = None, *, ascii: bool) -> str:  # noqa: A002 as the option
+    """Make recorded text harmless and cut it; where only ASCII is drawn, signs that look like it become it."""
+    shown = printable(text)
+    if ascii:
+        shown = _NOT_ASCII.sub(_plain_look, shown)
+    return shown if cells is None else fit(shown, cells, "..." if ascii else "…")
+
+
+def _plain_look(found: re.Match[str]) -> str:
+    look = printable(found[0], ascii=True)
+    return found[0] if look.startswith("\\") else look
+
+
+def _coded(text: str, code: str, *, ascii: bool) -> str:  # noqa: A002 as the option
+    """Write what is not ASCII as character codes, which the format's own readers show as what they are."""
+    return _NOT_ASCII.sub(lambda found: code.format(ord(found[0])), text) if ascii else text

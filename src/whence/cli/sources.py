@@ -24,11 +24,16 @@ _WAYS = (
     "No sources are declared. Name one in whence.toml:",
     "",
     "  [[source]]",
-    '  kind = "space-os"        # or sqlite, jsonl, git, claude-code',
+    '  kind = "space-os"',
     '  path = ".space"',
     "",
-    "or in the question:        whence --source space-os:.space",
-    "For any SQLite or JSONL:   whence sources suggest FILE",
+    "Other kinds are sqlite, jsonl, git and claude-code. For one question:",
+    "",
+    "  whence --source space-os:.space",
+    "",
+    "What describes any SQLite database or JSONL file:",
+    "",
+    "  whence sources suggest FILE",
 )
 
 
@@ -89,7 +94,9 @@ def _draw(looked: "list[tuple[Source, Health]]", screen: Screen, output: str) ->
         yield from format_pretty([_as_json(*each) for each in looked]).splitlines()
         return
     if not looked:
-        yield from _WAYS
+        for line in _WAYS:
+            # What is to be copied stays in one piece, for the terminal to break.
+            yield from [line] if line.startswith(" ") else screen.lines(line)
         return
     columns = [
         Column(title="SOURCE", shrinks=False), Column(title="EVENTS", align="right"),

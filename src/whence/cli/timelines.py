@@ -24,13 +24,12 @@ def draw_timeline(
         return formats.format_document(_keys(timeline, query), "events", items)
     if output == "jsonl":
         return (formats.format_event(row.event) for row in rows)
-    title = screen.text(headline(timeline))
-    shown = [TimelineRow(row.event, screen.text(row.text)) for row in rows]
+    title, shown = headline(timeline), list(rows)
     if output == "md":
-        return formats.markdown_table(title, shown)
+        return formats.markdown_table(title, shown, ascii=screen.ascii)
     if output == "mermaid":
-        return formats.mermaid_sequence(shown)
-    return formats.dot_digraph(title, formats.graph_of_rows(shown))
+        return formats.mermaid_sequence(shown, ascii=screen.ascii)
+    return formats.dot_digraph(title, formats.graph_of_rows(shown), ascii=screen.ascii)
 
 
 def headline(timeline: Timeline) -> str:

@@ -322,3 +322,20 @@ def test_it_is_what_sorting_everything_gives(
 
         assert ids(timeline) == [event_id for _, event_id in kept]
         assert timeline.more == len(wanted) - len(kept)
+
+
+def test_an_agent_that_only_a_source_made_is_found_as_what_was_made(tmp_path: Path) -> None:
+    source = MemorySource(
+        [
+            told("a", 1, "spawn", "create_agent", target="haiku-7", fact="a"),
+            told("b", 2, "spawn", "create_agent", target="zealot-1", fact="b"),
+            told("c", 3, "ops", "create_task", agent="zealot-1", target="task", fact="task"),
+        ]
+    )
+    with recording(tmp_path) as (log, _):
+        log.emit("spawn", "spawn", agent="boss", target="zealot-1")
+    with stores_of(tmp_path, source) as (stores, _):
+        assert ids(ask(stores, agent="haiku-7")) == ["a"]
+        assert ids(ask(stores, agent="zealot-1")) == ["c"]
+        with pytest.raises(NotFoundError, match="no agent"):
+            ask(stores, agent="task")

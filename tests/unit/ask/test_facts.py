@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.ask.mixed import START_NS, recording, stores_of, told
 from tests.unit.ask.test_everywhere import ask, ids
-from whence.ask import facts
+from whence.ask import facts, reading
 from whence.ask.facts import Recorded
 from whence.index import Index
 from whence.query import Query
@@ -235,7 +235,7 @@ def test_what_is_read_of_a_busy_channel_is_what_is_near(
             log.emit("bridge", "send", target="payments", data={"message_id": number})
     source = MemorySource([sent(number, 2 * number + 2.5) for number in range(1_000)])
     read: list[int] = []
-    read_events = facts.read_events
+    read_events = reading.read_events
 
     def count(reader: Any, rows: Any, note: Any) -> Any:
         read.append(len(rows))

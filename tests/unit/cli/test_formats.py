@@ -114,6 +114,40 @@ def test_graphviz_text_is_never_syntax() -> None:
     ]
 
 
+def test_where_only_ascii_is_drawn_documents_say_the_rest_in_their_own_codes() -> None:
+    """What reads the document shows what was recorded; no stray escapes stand in it."""
+    text = "é → 日\U0001f389 & \ud800"
+    rows = [TimelineRow(_event(agent="ö"), text)]
+    graph = Graph(labels=[text, "x" * 100], edges=[(0, 1)], dotted={(0, 1): "ü"})
+
+    assert list(markdown_list(text, [(0, "…")], ascii=True)) == [
+        r"### &#233; -> &#26085;&#127881; &amp; \\ud800", "", "- ...",
+    ]  # fmt: skip
+    assert list(markdown_table("t", rows, ascii=True))[-1] == (
+        r"| 2025-10-22 14:00:00 | ops | &#246; | &#233; -> &#26085;&#127881; &amp; \\ud800 |"
+    )
+    assert list(mermaid_sequence(rows, ascii=True)) == [
+        "sequenceDiagram",
+        "    participant p0 as #246;",
+        "    p0->>p0: #233; -#62; #26085;#127881; #38; #92;ud800",
+    ]
+    assert list(mermaid_flowchart(graph, ascii=True)) == [
+        "flowchart TD",
+        '    n0["#233; -#62; #26085;#127881; #38; #92;ud800"]',
+        f'    n1["{"x" * 57}..."]',
+        '    n0 -. "#252;" .-> n1',
+    ]
+    assert list(dot_digraph("ä & b", graph, ascii=True)) == [
+        'digraph "&#228; &amp; b" {',
+        "    rankdir=LR;",
+        "    node [shape=box];",
+        r'    n0 [label="&#233; -> &#26085;&#127881; &amp; \\ud800"];',
+        f'    n1 [label="{"x" * 57}..."];',
+        '    n0 -> n1 [style=dotted, label="&#252;"];',
+        "}",
+    ]
+
+
 def test_rows_whose_causes_are_rows_are_connected() -> None:
     rows = [
         TimelineRow(_event("a"), "first"),

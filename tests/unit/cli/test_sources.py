@@ -9,6 +9,11 @@ import pytest
 
 import whence
 from tests.unit.cli.asking import Ask
+from whence.ask.causality import Causality
+from whence.ask.references import Subject
+from whence.cli.causes import draw_causality
+from whence.cli.screen import Screen
+from whence.cli.sources import _draw as draw_sources
 
 SPACE = """
 CREATE TABLE agents (agent_id TEXT PRIMARY KEY, identity TEXT NOT NULL, created_at TEXT NOT NULL);
@@ -211,3 +216,52 @@ def test_trees_say_which_source_tells_what(ask: Ask, here: Path) -> None:
         ("first", ["gone"]),
         ("second", ["gone"]),
     ]
+
+
+def test_the_way_to_have_sources_breaks_between_words() -> None:
+    lines = list(draw_sources([], Screen(width=20), "short"))
+
+    assert {line for line in lines if len(line) > 20} == {
+        "  whence --source space-os:.space",
+        "  whence sources suggest FILE",
+    }
+    assert " ".join(lines).split() == " ".join(draw_sources([], Screen(), "short")).split()
+
+
+@pytest.mark.parametrize("output", ["md", "mermaid", "dot"])
+@pytest.mark.parametrize("question", [["--causality", "täsk"], ["täsk"]])
+def test_with_ascii_documents_are_ascii(
+    question: list[str], output: str, ask: Ask, here: Path
+) -> None:
+    with whence.open() as log:
+        log.emit("ops", "create_task", target="täsk", agent="é", data={"content": "→ …" * 40})
+
+    answer = ask(*question, "-o", output, "--ascii")
+
+    assert answer.code == 0
+    assert answer.out.isascii()
+    assert "t&#228;sk" in answer.out or "t#228;sk" in answer.out
+    assert "\\" not in answer.out
+
+
+def test_the_headline_of_a_tree_breaks_between_words() -> None:
+    subject = Subject(kind="target", name="a task of many words")
+    lines = list(
+        draw_causality(Causality(subject=subject, roots=()), Screen(width=20), output="short")
+    )
+
+    assert lines == ["Causality chain for", "a task of many", "words:"]
+
+
+def test_an_agent_that_was_only_spawned_is_found_by_its_spawn(ask: Ask, here: Path) -> None:
+    with whence.open() as log:
+        log.emit("spawn", "spawn", agent="zealot-1", target="haiku-7")
+        log.emit("ops", "create_task", agent="zealot-1", target="task")
+
+    answer = ask("--agent", "haiku-7")
+
+    assert answer.code == 0
+    assert "Timeline for haiku-7" in answer.out
+    assert "zealot-1 spawned" in answer.out
+    assert ask("--agent", "task").code == 3
+    assert ask("--agent", "haiku-8").code == 3
