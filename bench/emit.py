@@ -25,9 +25,9 @@ from bench.measure import (
 from bench.peers import PEERS, Payload, Peer, make_payloads
 
 # A burst: what the batch processor of the peer has to drop a quarter of.
-_CALLS = 4_000
+CALLS = 4_000
 # What its queue of 2,048 spans holds, so that it drops nothing when flushed in between.
-_PACED_CALLS = 2_000
+PACED_CALLS = 2_000
 _WARM_UP_CALLS = 500
 _THREADS = 8
 
@@ -42,7 +42,7 @@ class Cost(NamedTuple):
 
 
 def measure_peer(
-    make: Callable[[Path], Peer], payloads: list[Payload], *, pace: int = _CALLS
+    make: Callable[[Path], Peer], payloads: list[Payload], *, pace: int = CALLS
 ) -> Cost:
     """One round of one peer, in a new file, flushed after each `pace` calls."""
     parts = [payloads[start : start + pace] for start in range(0, len(payloads), pace)]
@@ -78,10 +78,10 @@ def share_written(costs: list[Cost]) -> float:
 
 
 def run_peers(plan: Plan) -> Iterator[Finding]:
-    payloads = make_payloads(_CALLS)
+    payloads = make_payloads(CALLS)
     contenders = {name: partial(measure_peer, make, payloads) for name, make in PEERS.items()}
     contenders["paced"] = partial(
-        measure_peer, PEERS["opentelemetry-sdk"], payloads, pace=_PACED_CALLS
+        measure_peer, PEERS["opentelemetry-sdk"], payloads, pace=PACED_CALLS
     )
     costs = interleave(contenders, plan.rounds)
     ours, burst = costs["Whence"], costs["opentelemetry-sdk"]
@@ -170,7 +170,7 @@ def run_together(jobs: list[Callable[[], None]], clock: Callable[[], int]) -> in
 
 
 def run_threads(plan: Plan) -> Iterator[Finding]:
-    payloads = make_payloads(_CALLS)
+    payloads = make_payloads(CALLS)
     rounds = interleave(
         {
             "one": partial(measure_threads, 1, payloads * _THREADS),

@@ -8,5 +8,6 @@ from bench.index import INDEX
 from bench.processes import PROCESSES
 from bench.sources import SOURCES
 from bench.swarm import SWARM
+from bench.trace import TRACE
 
-BENCHMARKS = (EMIT, THREADS, SWARM, DURABLE, PROCESSES, INDEX, ASK, SOURCES, COMMANDS)
+BENCHMARKS = (EMIT, THREADS, SWARM, TRACE, DURABLE, PROCESSES, INDEX, ASK, SOURCES, COMMANDS)
