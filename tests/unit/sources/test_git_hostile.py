@@ -99,7 +99,6 @@ WAYS = {
             "shallow",
             "refs/heads/x",
             "objects/info/alternates",
-            "objects/info/commit-graph",
         )
     },
 }
@@ -194,6 +193,22 @@ def test_what_is_staged_is_no_history(place: Path) -> None:
     assert read(place) == wanted
 
 
+def test_what_is_kept_beside_the_commits_may_be_damaged(place: Path) -> None:
+    git(place, "commit-graph", "write", "--reachable")
+    wanted = read(place)
+    graph = place / ".git" / "objects" / "info" / "commit-graph"
+    whole = graph.read_bytes()
+    graph.chmod(0o644)
+    graph.write_bytes(whole[:-60] + b"\xff" * 30 + whole[-30:])
+
+    assert read(place) == wanted
+    found = open_source(place, "git", {}).events(Query(target="a"))
+    assert [event.data["subject"] for event in found] == ["first", "second"]
+
+    make_pipe(graph)
+    assert read(place) == wanted
+
+
 def test_grafts_change_nothing(place: Path) -> None:
     wanted = read(place)
     (place / ".git" / "info").mkdir(exist_ok=True)
@@ -265,6 +280,10 @@ def test_what_a_partial_clone_lacks_is_got_by_no_program(
     with pytest.raises(CorruptError):
         read(clone)
     assert not mark.exists()
+
+
+def test_git_holds_little_of_what_it_unpacked(place: Path) -> None:
+    assert Program(place).read("config", "core.deltaBaseCacheLimit") == b"16m\n"
 
 
 def test_bundles_are_got_from_nowhere(place: Path) -> None:

@@ -101,7 +101,7 @@ class Stories(NamedTuple):
             target=tag.name,
             parent=tag.commit or None,
             payload=msgspec.Raw(msgspec.json.encode(data | {"annotated": tag.is_annotated})),
-            inferred=() if tag.second is not None else ("time",),
+            inferred=("time",) if tag.is_undated else (),
             remark=check_clock(second * 10**9, time.time_ns()),
         )
 

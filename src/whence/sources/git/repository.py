@@ -85,7 +85,10 @@ class GitSource:
     def events(
         self, query: Query = Query(), *, newest_first: bool = False
     ) -> Iterator[SourceEvent]:
-        """See `Source`. A question about a file has git look for the commits that touched it."""
+        """See `Source`. A question about a file has git look for the commits that touched it.
+
+        Where refs lead to nothing, that is told last.
+        """
         history = self._history()
         if query.primitive not in (None, PRIMITIVE) or query.status is not None:
             return
@@ -95,6 +98,10 @@ class GitSource:
         for event in heapq.merge(found, tags, key=by_time, reverse=newest_first):
             if matches(query, event):
                 yield event
+        for ref, oid in history.lost.items():
+            raise CorruptError(
+                f"git in {self._program.path}: {ref} names {oid}, which is not there"
+            )
 
     def event(self, event_id: str) -> SourceEvent | None:
         """See `Source`."""
@@ -155,7 +162,7 @@ class GitSource:
         try:
             history = self._history()
             note = _describe(history)
-            unread = len(self._undated(history))
+            unread = len(self._undated(history)) + len(history.lost)
             for event in self.events():
                 events, newest = events + 1, event.time_ns
         except WhenceError as error:
@@ -165,9 +172,12 @@ class GitSource:
         )
 
     def raw(self) -> Iterator[RawRow]:
-        """See `Source`. These are tags of something else than a commit that bear no date."""
-        for tag in self._undated(self._history()):
+        """See `Source`. These are tags without a date that name no commit, and refs that name nothing."""
+        history = self._history()
+        for tag in self._undated(history):
             yield RawRow(tag.ref, "it has no date and names no commit", tag.hash)
+        for ref, oid in history.lost.items():
+            yield RawRow(ref, "what it names is not there", oid)
 
     def close(self) -> None:
         """See `Source`. No process outlives the question it was started for."""
