@@ -130,7 +130,7 @@ lock: install ## Write requirements*.txt anew; UPGRADE=--upgrade takes newer ver
 		--output-file requirements-dev.txt >/dev/null
 	@$(UV_COMPILE) --group test --constraint requirements-dev.txt \
 		--output-file requirements-test.txt >/dev/null
-	@$(UV_COMPILE) --group bench --constraint requirements.txt \
+	@$(UV_COMPILE) --group bench --constraint requirements-dev.txt \
 		--output-file requirements-bench.txt >/dev/null
 
 .PHONY: clean
