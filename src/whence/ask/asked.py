@@ -209,16 +209,16 @@ class Called:
         return self._names[kind, text]
 
 
-def _time_of(event: SourceEvent) -> int:
-    return event.time_ns
+def _time_of(event: SourceEvent) -> str:
+    return event.time
 
 
 def _once(events: Iterable[SourceEvent]) -> Iterator[SourceEvent]:
     """Leave repeats out: those of one moment stand together, so only that moment is remembered."""
-    moment, met = -1, set[tuple[str, str]]()
+    moment, met = "", set[tuple[str, str]]()
     for event in events:
-        if event.time_ns != moment:
-            moment, met = event.time_ns, set()
+        if event.time != moment:
+            moment, met = event.time, set()
         if (event.source, event.id) not in met:
             met.add((event.source, event.id))
             yield event

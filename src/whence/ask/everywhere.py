@@ -236,5 +236,5 @@ def _title(sources: Sources, recorded: Timeline, subject: Subject | None) -> str
     return "" if title == subject.name else title
 
 
-def _time_of(told: TimelineRow | SourceEvent) -> int:
-    return told.event.time_ns if isinstance(told, TimelineRow) else told.time_ns
+def _time_of(told: TimelineRow | SourceEvent) -> str:
+    return told.event.time if isinstance(told, TimelineRow) else told.time

@@ -9,11 +9,13 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 Item = TypeVar("Item")
+Time = TypeVar("Time", int, str)
+"""Nanoseconds, or an event's time as it is written, whose order is that of time."""
 
 
 def merge_by_time(
     streams: Iterable[Iterable[Item]],
-    time_of: Callable[[Item], int],
+    time_of: Callable[[Item], Time],
     *,
     newest_first: bool = False,
 ) -> Iterator[Item]:
