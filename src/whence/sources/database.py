@@ -24,6 +24,7 @@ import sqlite3
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -32,6 +33,9 @@ from typing import Any, NamedTuple, Self
 from urllib.parse import quote
 
 from whence.errors import CorruptError, StoreError, WhenceError
+from whence.journal.forks import watch_forks
+from whence.sources.bounds import VIEW_TIMEOUT_S, Bound
+from whence.sources.cells import HELD_MAX, Cells
 
 BUSY_TIMEOUT_S = 1.0
 """How long to wait for an owner that holds everybody off."""
@@ -45,6 +49,9 @@ BATCH = 500
 _BATCH_FIRST = 20
 """So many at first, since some only want to see the first row; then more and more."""
 
+_BATCH_WEIGHT = 4 * 1024 * 1024
+"""About so many bytes at most, where rows are long."""
+
 _INT_MAX = 2**63 - 1
 _BESIDE = ("-wal", "-journal", "-shm")
 _COPIED = ("", "-wal", "-journal")
@@ -53,6 +60,9 @@ _TICK_NS = 20_000_000
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_FORMAT}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _NEEDS_COPY = {sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN}
+
+_inherited: "list[_Opened]" = []
+"""What a forked child found open: it belongs to the parent, and is never closed here."""
 
 
 Function = tuple[int, Callable[..., Any]]
@@ -104,6 +114,8 @@ class _Opened:
         self, connection: sqlite3.Connection, real: str, state: _State, *, is_watched: bool
     ) -> None:
         self.connection = connection
+        self.cells = Cells(connection)
+        self.bound = Bound(connection)
         self.real = real
         """Where the file stands once links are followed: SQLite keeps its other files there."""
         self.state = state
@@ -133,7 +145,7 @@ class _Opened:
 
 
 class Database:
-    """One foreign database. Opened at the first use, for one thread at a time.
+    """One foreign database. Opened at the first use, for one thread at a time; a forked child opens it anew.
 
     Each question sees the file as it is when it is asked: replaced, removed or written to meanwhile.
     """
@@ -144,12 +156,25 @@ class Database:
         *,
         functions: Mapping[str, Function] = {},
         patience: Patience | None = None,
+        view_timeout_s: float = VIEW_TIMEOUT_S,
     ) -> None:
         self.path = path
+        self._view_timeout_s = view_timeout_s
         self._functions = functions
         self._patience = patience or Patience()
         self._opened: _Opened | None = None
         self._openings = 0
+        # Held while SQLite is at work, and by whoever forks: a child could never use it if cut in two.
+        self._lock = threading.RLock()
+        watch_forks(self, self._lock)
+
+    def after_fork(self) -> None:
+        """Begin anew in a forked child: what is open here belongs to the parent."""
+        self._lock = threading.RLock()
+        watch_forks(self, self._lock)
+        if self._opened is not None:
+            _inherited.append(self._opened)
+            self._opened = None
 
     def version(self) -> tuple[int, int]:
         """What differs whenever the file may hold something else; the same means nothing was written.
@@ -167,7 +192,7 @@ class Database:
     def rows(self, sql: str, parameters: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
         """Give the rows of one statement, a batch at a time.
 
-        Text that is not UTF-8 comes with replacement characters.
+        Text that is not UTF-8 comes with replacement characters, and text that is long as a `Cut`.
 
         Raises:
             StoreError, CorruptError: as this module says; also between two rows.
@@ -229,9 +254,10 @@ class Database:
 
     def close(self) -> None:
         """Give everything back; the next use opens it again."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        with self._lock:
+            if self._opened is not None:
+                self._opened.close()
+                self._opened = None
 
     def __enter__(self) -> Self:
         return self
@@ -242,19 +268,73 @@ class Database:
     def _batches(
         self, opened: _Opened, sql: str, parameters: Sequence[Any]
     ) -> Iterator[list[tuple[Any, ...]]]:
+        given = 0
+        # Keeps an owner's rows of one moment together, should the statement have to be run again.
+        moment: sqlite3.Cursor | None = None
+        view: str | None = None
         try:
-            opened.wait(self._patience.left_s())
-            cursor = opened.connection.execute(sql, [*map(_fit, parameters)])
-            size = _BATCH_FIRST
-            while batch := cursor.fetchmany(size):
-                self._check_unchanged(opened)
-                yield batch
-                size = min(size * 5, BATCH)
+            with self._lock:
+                opened.wait(self._patience.left_s())
+                if not opened.is_watched:
+                    moment = opened.connection.execute("SELECT COUNT(*) FROM sqlite_master")
+                view = opened.bound.find_view(sql)
+            while True:
+                passed = 0
+                try:
+                    for batch in self._fetch(opened, sql, parameters, is_bounded=view is not None):
+                        passed += len(batch)
+                        fresh = batch[max(0, given + len(batch) - passed) :]
+                        given += len(fresh)
+                        self._check_unchanged(opened)
+                        yield fresh
+                    break
+                except sqlite3.DataError as error:
+                    if not (_is_too_big(error) and self._learn(opened)):
+                        raise
         except sqlite3.Error as error:
             # Half of a page from before and half from after looks like damage, and is none.
             self._check_unchanged(opened)
+            if _primary_code(error) == sqlite3.SQLITE_INTERRUPT:
+                opened.bound.explain(f"{self.path}: view {view}", self._view_timeout_s)
             raise self._tell(error) from error
+        finally:
+            if moment is not None:
+                with self._lock:
+                    moment.close()
         self._check_unchanged(opened)
+
+    def _fetch(
+        self, opened: _Opened, sql: str, parameters: Sequence[Any], *, is_bounded: bool
+    ) -> Iterator[list[tuple[Any, ...]]]:
+        """Give all rows of one run of a statement; fewer at a time where they are long."""
+        left_s = self._view_timeout_s if is_bounded else None
+        size = _BATCH_FIRST
+        with self._lock:
+            cursor = opened.connection.cursor()
+        try:
+            is_begun = False
+            while True:
+                with self._lock:
+                    before = opened.cells.weight
+                    opened.bound.begin(left_s)
+                    if not is_begun:
+                        cursor.execute(sql, [*map(_fit, parameters)])
+                        is_begun = True
+                    batch = cursor.fetchmany(size)
+                    left_s = opened.bound.end() if is_bounded else None
+                    weight = opened.cells.weight - before
+                if not batch:
+                    return
+                yield batch
+                lighter = max(1, _BATCH_WEIGHT * len(batch) // max(weight, 1))
+                size = min(size * 5, BATCH, lighter)
+        finally:
+            with self._lock:
+                cursor.close()
+
+    def _learn(self, opened: _Opened) -> bool:
+        with self._lock:
+            return opened.cells.learn()
 
     def _check_unchanged(self, opened: _Opened) -> None:
         # A copy stays what it is until the next question.
@@ -264,21 +344,22 @@ class Database:
                 raise _ChangedError
 
     def _open(self) -> _Opened:
-        opened = self._opened
-        if opened is not None:
-            state = _look_at(self.path, opened.real)
-            if state.is_as(opened.state, is_watched=opened.is_watched):
-                return opened
-            opened.retire()
-            self._opened = None
-        try:
-            self._opened = _open(self.path, self._patience.left_s())
-        except sqlite3.Error as error:
-            raise self._tell(error) from error
-        self._openings += 1
-        for name, (size, function) in self._functions.items():
-            self._opened.connection.create_function(name, size, function, deterministic=True)
-        return self._opened
+        with self._lock:
+            opened = self._opened
+            if opened is not None:
+                state = _look_at(self.path, opened.real)
+                if state.is_as(opened.state, is_watched=opened.is_watched):
+                    return opened
+                opened.retire()
+                self._opened = None
+            try:
+                self._opened = _open(self.path, self._patience.left_s())
+            except sqlite3.Error as error:
+                raise self._tell(error) from error
+            self._openings += 1
+            for name, (size, function) in self._functions.items():
+                self._opened.connection.create_function(name, size, function, deterministic=True)
+            return self._opened
 
     def _tell(self, error: sqlite3.Error) -> WhenceError:
         if _primary_code(error) in _BUSY:
@@ -291,13 +372,14 @@ def open_database(
     *,
     functions: Mapping[str, Function] = {},
     patience: Patience | None = None,
+    view_timeout_s: float = VIEW_TIMEOUT_S,
 ) -> Database:
     """Make the database at `path` readable; nothing is opened before the first question.
 
     `functions` can be called in statements, by name: how many values each takes, and what it does. Databases that
-    are asked together share their `patience`.
+    are asked together share their `patience`. So long may SQLite be at work on what is asked of a view.
     """
-    return Database(path, functions=functions, patience=patience)
+    return Database(path, functions=functions, patience=patience, view_timeout_s=view_timeout_s)
 
 
 def is_database(path: Path) -> bool:
@@ -487,8 +569,17 @@ def _primary_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
+def _is_too_big(error: sqlite3.Error) -> bool:
+    """Whether SQLite met a cell that is too long to be held."""
+    return _primary_code(error) == sqlite3.SQLITE_TOOBIG
+
+
 def _translate(path: Path, error: sqlite3.Error) -> WhenceError:
     code = _primary_code(error)
+    if code == sqlite3.SQLITE_TOOBIG:
+        return CorruptError(
+            f"{path} holds a cell of more than {HELD_MAX:,} bytes where only whole ones can be used"
+        )
     if code in _BUSY:
         return StoreError(f"{path} is locked by another program")
     if code == sqlite3.SQLITE_NOTADB:

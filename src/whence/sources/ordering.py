@@ -5,6 +5,7 @@ The file is SQLite's temporary one: private, unnamed, and gone with its connecti
 
 import marshal
 import sqlite3
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from itertools import islice
@@ -12,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from whence.errors import StoreError
+from whence.journal.forks import watch_forks
 from whence.sources.times import DAY_NS
 
 Item = tuple[int, str, Any]
@@ -20,8 +22,28 @@ Item = tuple[int, str, Any]
 HELD = 20_000
 """The most items that are sorted in memory."""
 
+_WEIGHT = 16 * 1024 * 1024
+"""About how many bytes of them at most."""
+_SAMPLE = 64
+"""One of so many is weighed."""
+
 _NS_PER_S = 10**9
+_BATCH = 500
 _by_time_and_id = itemgetter(0, 1)
+
+
+class _AtWork:
+    """Held by whoever has SQLite sort, and by whoever forks: a child could never use it if cut in two."""
+
+    def __init__(self) -> None:
+        self.after_fork()
+
+    def after_fork(self) -> None:
+        self.lock = threading.RLock()
+        watch_forks(self, self.lock)
+
+
+_at_work = _AtWork()
 
 
 def put_in_order(items: Iterable[Item], *, newest_first: bool = False) -> Iterator[Item]:
@@ -92,18 +114,22 @@ class _Sorter:
 
     def __init__(self) -> None:
         self._held: list[Item] = []
+        self._weight = 0
         self._file: sqlite3.Connection | None = None
 
     def add(self, item: Item) -> None:
         self._held.append(item)
-        if len(self._held) >= HELD:
+        if len(self._held) % _SAMPLE == 0:
+            self._weight += _SAMPLE * len(marshal.dumps(item[2]))
+        if len(self._held) >= HELD or self._weight >= _WEIGHT:
             self._spill()
 
     def add_all(self, items: Iterable[Item]) -> None:
         rest = iter(items)
-        while batch := list(islice(rest, HELD - len(self._held))):
+        while batch := list(islice(rest, min(_SAMPLE, HELD - len(self._held)))):
             self._held += batch
-            if len(self._held) >= HELD:
+            self._weight += len(batch) * len(marshal.dumps(batch[-1][2]))
+            if len(self._held) >= HELD or self._weight >= _WEIGHT:
                 self._spill()
 
     def drain(self, newest_first: bool) -> Iterator[Item]:
@@ -115,21 +141,32 @@ class _Sorter:
         self._spill()
         way = "DESC" if newest_first else "ASC"
         try:
-            for second, nano, item_id, row in self._file.execute(
-                "SELECT second, nano, id, row FROM item"
-                f" ORDER BY second {way}, nano {way}, id {way}"
-            ):
-                yield second * _NS_PER_S + nano, item_id, marshal.loads(row)
+            with _at_work.lock:
+                found = self._file.execute(
+                    "SELECT second, nano, id, row FROM item"
+                    f" ORDER BY second {way}, nano {way}, id {way}"
+                )
+                batch = found.fetchmany(_BATCH)
+            while batch:
+                for second, nano, item_id, row in batch:
+                    yield second * _NS_PER_S + nano, item_id, marshal.loads(row)
+                with _at_work.lock:
+                    batch = found.fetchmany(_BATCH)
         except sqlite3.Error as error:
             raise _translate(error) from error
 
     def close(self) -> None:
         self._held = []
         if self._file is not None:
-            self._file.close()
+            with _at_work.lock:
+                self._file.close()
             self._file = None
 
     def _spill(self) -> None:
+        with _at_work.lock:
+            self._write()
+
+    def _write(self) -> None:
         try:
             if self._file is None:
                 self._file = sqlite3.connect("", isolation_level=None)
@@ -148,7 +185,7 @@ class _Sorter:
             )
         except sqlite3.Error as error:
             raise _translate(error) from error
-        self._held = []
+        self._held, self._weight = [], 0
 
 
 def _translate(error: sqlite3.Error) -> StoreError:

@@ -14,6 +14,7 @@ import msgspec
 
 from whence.event import STATUSES, Status, format_time
 from whence.query import clean_target
+from whence.sources.cells import is_cut, mark_cut
 from whence.sources.mapping import Constant, Map, Named, make_clock, split_template
 from whence.sources.source import Relation, SourceEvent, check_clock
 from whence.sources.times import NS_PER_UNIT, read_duration
@@ -305,6 +306,10 @@ class Reader:
             }
         else:
             payload = {column: plain_value(get(row)) for column, get in self._listed}
+        if tuple in map(type, row.values()):
+            cut = {column: value for column, value in row.items() if is_cut(value)}
+            lengths = {f"{column}_length": cut[column][1] for column in cut if column in payload}
+            payload = lengths | payload
         if self._text:
             # A column of the same name is not lost.
             if "text" in payload:
@@ -354,7 +359,9 @@ def _read_status(words: Mapping[str, Status], value: Any) -> Status | None:
 
 
 def plain_value(value: Any) -> Any:
-    """A value as JSON can carry it: bytes as digits, their number limited, infinities as words."""
+    """A value as JSON can carry it: bytes as digits, their number limited, infinities as words, cuts marked."""
+    if is_cut(value):
+        return mark_cut(value)
     if isinstance(value, bytes):
         return value[:BLOB_SHOWN].hex() + ("…" if len(value) > BLOB_SHOWN else "")
     if isinstance(value, float) and not math.isfinite(value):
@@ -365,5 +372,5 @@ def plain_value(value: Any) -> Any:
 def _shorten(value: Any) -> str:
     if value is None:
         return "missing"
-    text = repr(value)
+    text = repr(value[0][:_SHOWN] if is_cut(value) else value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from whence.query import Query
+from whence.sources.cells import read_cell
 from whence.sources.mapping import Constant, Named
 from whence.sources.rows import BLOB_SHOWN, DEFAULT_TYPE, split_id, stored_forms
 from whence.sources.schema import Fitted, quote
@@ -70,14 +71,16 @@ def select(
 
 
 def _expression(fitted: Fitted, column: str, told: frozenset[str] | set[str]) -> str:
-    name = name_column(fitted, column)
-    declared = fitted.table.columns.get(column, "INTEGER").upper()
-    if column in told or (declared and "BLOB" not in declared):
+    name, table = name_column(fitted, column), fitted.table
+    if column == table.row_name:
         return name
-    # A picture is not fetched to show its first bytes.
-    return (
-        f"CASE typeof({name}) WHEN 'blob' THEN substr({name}, 1, {BLOB_SHOWN + 1}) ELSE {name} END"
-    )
+    whole, declared = name, table.columns[column].upper()
+    if column not in told and (not declared or "BLOB" in declared):
+        # A picture is not fetched to show its first bytes.
+        shown = f"substr({name}, 1, {BLOB_SHOWN + 1})"
+        whole = f"CASE typeof({name}) WHEN 'blob' THEN {shown} ELSE {name} END"
+    kind = f"typeof({name})"
+    return read_cell(table.name, column, number=table.row_name, cell=name, kind=kind, whole=whole)
 
 
 def name_column(fitted: Fitted, column: str) -> str:

@@ -5,15 +5,16 @@ of its times, or the second that its texts name. Where it is not (text times of 
 summer time), rows are sorted here, in a temporary file if they are many.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from heapq import merge
-from itertools import chain
+from itertools import chain, islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from whence.errors import WhenceError
 from whence.query import Query, matches
+from whence.sources.bounds import take_timeout
 from whence.sources.database import open_database
 from whence.sources.mapping import Map, decode_maps
 from whence.sources.rows import Key
@@ -21,28 +22,36 @@ from whence.sources.schema import Fitted, fit_maps, schema_text
 from whence.sources.source import Health, NameKind, RawRow, Source, SourceEvent, Tie
 from whence.sources.table import MappedTable, Place
 
+Item = TypeVar("Item")
+
 
 def open_source(path: Path, name: str, options: Mapping[str, Any]) -> Source:
     """Make a source of the database at `path`; ValueError if the mapping in `options` is wrong."""
     where = f"[[source]] {path.name}"
-    maps = decode_maps(options, where)
+    view_timeout_s, mapping = take_timeout(options, where)
+    maps = decode_maps(mapping, where)
     if not maps:
         raise ValueError(
             f"{where} has no mapping; `whence sources suggest {path.name}` proposes one"
         )
-    return SqliteSource(path, name, maps, where)
+    return SqliteSource(path, name, maps, where, view_timeout_s)
 
 
 class SqliteSource:
-    """A database whose tables are mapped to events."""
+    """A database whose tables are mapped to events.
+
+    A table that cannot be read raises after the events of the others were given.
+    """
 
     kind = "sqlite"
 
-    def __init__(self, path: Path, name: str, maps: Sequence[Map], where: str) -> None:
+    def __init__(
+        self, path: Path, name: str, maps: Sequence[Map], where: str, view_timeout_s: float
+    ) -> None:
         self.name = name
         self._maps = maps
         self._where = where
-        self._database = open_database(path)
+        self._database = open_database(path, view_timeout_s=view_timeout_s)
         self._schema = ""
         self._tables: list[MappedTable] = []
 
@@ -55,24 +64,23 @@ class SqliteSource:
             root = self.event(query.trace)
             yield from [root] if root is not None and matches(query, root) else []
             return
-        streams = [table.items(query, newest_first) for table in self._mapped()]
+        failures: list[WhenceError] = []
+        streams = [
+            _keep_failure(table.items(query, newest_first), failures) for table in self._mapped()
+        ]
         for _, _, event in merge(*streams, key=itemgetter(0, 1), reverse=newest_first):
             yield event
+        for failure in failures:
+            raise failure
 
     def event(self, event_id: str) -> SourceEvent | None:
         """The event of that id, or None."""
-        found = (event for table in self._mapped() for event in table.with_id(event_id))
+        found = self._ask_each(lambda table: table.with_id(event_id))
         return next(found, None)
 
     def matching(self, part: str, limit: int) -> list[SourceEvent]:
         """Events whose id begins or ends with `part`, at most `limit`."""
-        found: list[SourceEvent] = []
-        for table in self._mapped():
-            for event in table.with_id_like(part):
-                if len(found) == limit:
-                    return found
-                found.append(event)
-        return found
+        return list(islice(self._ask_each(lambda table: table.with_id_like(part)), limit))
 
     def names(self, kind: NameKind) -> Iterator[str]:
         """The targets or agents of its events."""
@@ -81,7 +89,7 @@ class SqliteSource:
     def has_name(self, kind: NameKind, name: str) -> bool:
         """Whether an event has that target or agent."""
         query = Query(target=name, own=True) if kind == "target" else Query(agent=name, own=True)
-        return any(True for table in self._mapped() for _ in table.answers(query))
+        return any(True for _ in self._ask_each(lambda table: table.answers(query)))
 
     def below(self, target: str) -> list[str]:
         """The targets that the mapping's `part_of` puts under `target`."""
@@ -101,20 +109,23 @@ class SqliteSource:
         """How well the database is understood."""
         events = not_understood = 0
         newest: int | None = None
+        failures: list[WhenceError] = []
         try:
-            for table in self._mapped():
-                for _, key in table.all_keys():
-                    if isinstance(key, Key):
-                        events += 1
-                        newest = key.ns if newest is None else max(newest, key.ns)
-                    else:
-                        not_understood += 1
+            tables = self._mapped()
         except WhenceError as error:
-            problem = str(error)
-        else:
-            problem = ""
+            return Health(problem=str(error))
+        for table in tables:
+            for _, key in _keep_failure(table.all_keys(), failures):
+                if isinstance(key, Key):
+                    events += 1
+                    newest = key.ns if newest is None else max(newest, key.ns)
+                else:
+                    not_understood += 1
         return Health(
-            events=events, newest_ns=newest, not_understood=not_understood, problem=problem
+            events=events,
+            newest_ns=newest,
+            not_understood=not_understood,
+            problem="; ".join(dict.fromkeys(map(str, failures))),
         )
 
     def raw(self) -> Iterator[RawRow]:
@@ -126,6 +137,16 @@ class SqliteSource:
         """Give everything back. The next use opens it again."""
         self._database.close()
 
+    def _ask_each(
+        self, question: Callable[[MappedTable], Iterator[SourceEvent]]
+    ) -> Iterator[SourceEvent]:
+        """Give the answers of all tables that can be read, then raise why others cannot."""
+        failures: list[WhenceError] = []
+        for table in self._mapped():
+            yield from _keep_failure(question(table), failures)
+        for failure in failures:
+            raise failure
+
     def _mapped(self) -> list[MappedTable]:
         schema = schema_text(self._database)
         if schema != self._schema or not self._tables:
@@ -136,6 +157,14 @@ class SqliteSource:
             ]
             self._schema = schema
         return self._tables
+
+
+def _keep_failure(items: Iterator[Item], failures: list[WhenceError]) -> Iterator[Item]:
+    """Give what comes before a failure, which is kept for the end."""
+    try:
+        yield from items
+    except WhenceError as error:
+        failures.append(error)
 
 
 def _place_all(fitted: Sequence[Fitted]) -> Iterator[Place]:

@@ -106,6 +106,8 @@ class Table(NamedTuple):
     zones: Mapping[str, Zone]
     borrowed: Mapping[str, str] = {}
     """SQL for roles that another table tells."""
+    is_numbered: bool = False
+    """Whether `rowid` is the number of a row."""
 
     def has(self, role: str) -> bool:
         """Whether rows tell that at all."""
@@ -128,15 +130,18 @@ _NEEDED = {
 
 
 def find_tables(
-    tables: Mapping[str, tuple[str, ...]], indexed: Collection[tuple[str, str]] = ()
+    tables: Mapping[str, tuple[str, ...]],
+    indexed: Collection[tuple[str, str]] = (),
+    numbered: Collection[str] = (),
 ) -> tuple[list[Table], list[str]]:
     """Tell what each table is, and which of those that we know lack columns that they need.
 
-    `indexed` has the columns of tables that an index begins with.
+    `indexed` has the columns of tables that an index begins with, `numbered` the tables whose rows have numbers.
     """
     found: list[Table] = []
     problems: list[str] = []
     known = {name.lower(): columns for name, columns in tables.items()}
+    counted = {name.lower() for name in numbered}
     for kind in KINDS:
         columns = {column.lower() for column in known.get(kind.table, ())}
         if not columns or columns.intersection(kind.lacks):
@@ -153,7 +158,8 @@ def find_tables(
             wanted = " or ".join(kind.columns[missing[0]])
             problems.append(f"table {kind.table} has no column {wanted}")
         else:
-            found.append(Table(kind.name, kind.table, there, kind.zones))
+            is_numbered = kind.table in counted and "rowid" not in columns
+            found.append(Table(kind.name, kind.table, there, kind.zones, {}, is_numbered))
     return [_lend(table, found, indexed) for table in found], problems
 
 

@@ -32,7 +32,7 @@ from whence.sources.space.feeds import (
 )
 from whence.sources.space.names import Links, Names, Sessions
 from whence.sources.space.statements import ANY, NONE, Condition, Window
-from whence.sources.space.tell import Told, Values, Words, tell
+from whence.sources.space.tell import Told, Values, Words, shorten, tell
 
 Sorted = tuple[int, str, SourceEvent]
 
@@ -271,7 +271,8 @@ class Reading:
 
     def _look_at(self, label: str, database: Database) -> None:
         try:
-            tables, problems = find_tables(database.tables(), self._indexed_in(label))
+            numbered = {name for (name,) in self.ask(label, statements.NUMBERED)}
+            tables, problems = find_tables(database.tables(), self._indexed_in(label), numbered)
         except (StoreError, CorruptError) as error:
             self.failures.append(error)
             return
@@ -477,7 +478,8 @@ class Reading:
     def _values(self, feed: Feed, statement: Condition) -> Iterator[Values]:
         roles = statements.roles_of(feed.table)
         for row in self.ask(feed.database, statement):
-            yield dict(zip(roles, row, strict=True))
+            values = dict(zip(roles, row, strict=True))
+            yield shorten(values) if tuple in map(type, row) else values
 
     def _by_key(self, feed: Feed, key: str) -> SourceEvent | None:
         value = _value_of(feed.table.kind, key)

@@ -7,9 +7,11 @@ from typing import Any
 
 from whence.errors import CorruptError, StoreError, WhenceError
 from whence.query import Query
+from whence.sources.bounds import OPTION, VIEW_TIMEOUT_S, take_timeout
 from whence.sources.database import Database, Patience, open_database
-from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie
+from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Spellings, Tie
 from whence.sources.space.eras import NAMES, ONE, find_tables
+from whence.sources.space.names import find_spellings
 from whence.sources.space.reading import Clock, Reading, Unread
 from whence.sources.space.statements import FUNCTION
 from whence.sources.space.tell import Told
@@ -19,9 +21,10 @@ _CONTENT_MAX = 2_000
 
 def open_source(path: Path, name: str, options: Mapping[str, Any]) -> "SpaceSource":
     """Read the store at `path`: a `.space` folder, one of its databases, or one `space.db`."""
-    for key in options:
-        raise ValueError(f"{key} is no option of a space-os source, which has none")
-    return SpaceSource(path, name)
+    view_timeout_s, others = take_timeout(options, f"[[source]] {path.name}")
+    for key in others:
+        raise ValueError(f"{key} is no option of a space-os source, want {OPTION} or none")
+    return SpaceSource(path, name, view_timeout_s=view_timeout_s)
 
 
 class SpaceSource:
@@ -34,9 +37,10 @@ class SpaceSource:
 
     kind = "space-os"
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, *, view_timeout_s: float = VIEW_TIMEOUT_S) -> None:
         self.name = name
         self._path = path
+        self._view_timeout_s = view_timeout_s
         self._clock = Clock()
         self._patience = Patience()
         self._databases: dict[Path, Database] = {}
@@ -90,6 +94,11 @@ class SpaceSource:
         if not found:
             reading.check()
         return found
+
+    def spellings(self, kind: NameKind, text: str) -> Spellings:
+        """As `Spelling.spellings`: the ids of its agents and channels."""
+        reading = self._read()
+        return find_spellings(reading.ask, reading.tables, kind, text)
 
     def below(self, target: str) -> list[str]:
         """As `Source.below`."""
@@ -215,6 +224,9 @@ class SpaceSource:
         if path not in self._databases:
             functions = {FUNCTION: (5, self._clock.find_ns)}
             self._databases[path] = open_database(
-                path, functions=functions, patience=self._patience
+                path,
+                functions=functions,
+                patience=self._patience,
+                view_timeout_s=self._view_timeout_s,
             )
         return self._databases[path]

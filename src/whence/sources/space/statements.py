@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from whence.sources.cells import read_cell
 from whence.sources.space.clocks import NS_PER_DAY, NS_PER_S, Zone, date_text, first_id
 from whence.sources.space.eras import Table
 from whence.sources.space.feeds import Feed
@@ -46,6 +47,10 @@ class Window(NamedTuple):
 
 ANY = Condition("1")
 NONE = Condition("0")
+NUMBERED = Condition(
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND UPPER(sql) NOT LIKE '%WITHOUT%ROWID%'"
+)
+"""The tables whose rows have numbers."""
 
 
 def expression(table: Table, role: str) -> str:
@@ -63,6 +68,18 @@ def expression(table: Table, role: str) -> str:
     if not columns:
         return "NULL"
     return columns[0] if len(columns) == 1 else f"COALESCE({', '.join(columns)})"
+
+
+def shown(table: Table, role: str) -> str:
+    """SQL for what is read of a row in a role: of a long cell only its beginning."""
+    if role == "id" or role in table.borrowed or not table.has(role):
+        return expression(table, role)
+    number = "r.rowid" if table.is_numbered else None
+    cells = [
+        read_cell(table.name, column, number=number, cell=f'r."{column}"')
+        for column in table.columns[role]
+    ]
+    return cells[0] if len(cells) == 1 else f"COALESCE({', '.join(cells)})"
 
 
 def roles_of(table: Table) -> tuple[str, ...]:
@@ -93,7 +110,7 @@ def _spell(value: Any) -> tuple[Any, ...]:
 
 def contains(table: Table, role: str, part: str) -> Condition:
     """Rows whose text in a role holds `part`."""
-    return Condition(f"instr({expression(table, role)}, ?)", (part,))
+    return Condition(f"instr({shown(table, role)}, ?)", (part,))
 
 
 def all_of(*conditions: Condition) -> Condition:
@@ -298,7 +315,7 @@ def _text(table: Table, role: str) -> str:
 
 
 def _columns(table: Table) -> str:
-    return ", ".join(f"{expression(table, role)} AS c{i}" for i, role in enumerate(roles_of(table)))
+    return ", ".join(f"{shown(table, role)} AS c{i}" for i, role in enumerate(roles_of(table)))
 
 
 def _from(feed: Feed) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from whence.event import format_time
 from whence.query import clean_target
+from whence.sources.cells import is_cut, mark_cut
 from whence.sources.source import Relation, SourceEvent, check_clock
 from whence.sources.space.clocks import Fallback, Moment, Row, find_time
 from whence.sources.space.feeds import SESSION, Feed, Implied, clean_type, key_of
@@ -40,6 +41,11 @@ _DATA: Mapping[tuple[str, str], Mapping[str, str]] = {
     ("task", "complete"): {"handover": "handover", "status_now": "status"},
 }  # fmt: skip
 """Which role goes under which key of the payload, by kind of row and suffix."""
+
+_TEXTS = frozenset(["data", *(role for roles in _DATA.values() for role in roles.values())])
+"""The roles that are payload, and may be long."""
+_LENGTHS = "lengths"
+"""Beside what a row holds by role: how long those are that were cut."""
 
 _DONE = ("complete", "completed", "done")
 
@@ -109,6 +115,16 @@ def tell(feed: Feed, values: Values, words: Words) -> Told | str:
         relations=tuple(_relations(feed, values, words)),
     )
     return Told(moment.ns, event)
+
+
+def shorten(values: dict[str, Any]) -> Values:
+    """What a row holds, where some of it may be long: texts are marked, with their length, and names left out."""
+    lengths: dict[str, int] = {}
+    for role, value in values.items():
+        if is_cut(value):
+            lengths[role] = value[1]
+            values[role] = mark_cut(value) if role in _TEXTS else None
+    return {**values, _LENGTHS: lengths}
 
 
 def find_moment(feed: Feed, values: Values, fallback: Fallback) -> Moment | None:
@@ -186,12 +202,17 @@ def _session(
 
 def _payload(feed: Feed, values: Values, words: Words) -> Iterator[tuple[str, Any]]:
     kind, suffix = feed.table.kind, feed.tells.suffix
+    lengths = values.get(_LENGTHS, {})
     for key, role in _DATA.get((kind, suffix), {}).items():
         value = _plain(values.get(role))
         if value is not None and value != "":
             yield key, value
+            if role in lengths:
+                yield f"{key}_length", lengths[role]
     if kind == "event" and values.get("data") not in (None, ""):
         yield from _decode(_plain(values["data"]))
+        if "data" in lengths:
+            yield "data_length", lengths["data"]
     if kind in ("task", "run", "spawn") and not suffix:
         channel = _name(words.channels, values, "channel")
         if channel is not None:
