@@ -18,7 +18,7 @@ from typing import Any, Literal, NamedTuple
 
 from whence.draw.amounts import format_count, format_duration
 from whence.event import OWN, Event
-from whence.query import clean_target
+from whence.query import LAYERS, clean_target
 
 TEXT_MAX = 200
 """Longer text is cut here, with a mark; drawing cuts further, to the width there is."""
@@ -150,6 +150,7 @@ _WORDS: dict[tuple[str, str], _Words] = {
     ("claude", "tool"): _Words("[{agent} ]ran[ {input}]", "ran[ {input}]", "ran[ {input}]"),
     ("claude", "start"): _Words(*("session began[ in {folder}]",) * 3),
     ("claude", "summary"): _Words(*('summary[: "{text}"]',) * 3),
+    ("span", "open"): _Words(*("[{name}|a step] is still open[ after {age}]",) * 3),
     (OWN, "writer.open"): _Words(
         *("[{program} |a program ]began to record[ (pid {pid} on {host})]",) * 3
     ),
@@ -168,6 +169,17 @@ _GENERIC = _Words(
 
 _SPAN = "{step}[: {input}] → {outcome} ({duration})"
 
+_MOMENT = "{step}[: {input}] → {outcome}"
+_MOMENT_KEYS = frozenset(["component", "input", "output"])
+
+_CODES = {name: code for code, name in LAYERS.items()}
+_NOTES = (
+    ("tokens_saved", "saved {} tokens"),
+    ("tokens_used", "used {} tokens"),
+    ("retries", "{} retries"),
+    ("not_sampled", "{} more not sampled"),
+)
+
 _IN_WORDS, _SPAN_IN_WORDS = _Words(*("{in_words}",) * 3), "{step}: {in_words} ({duration})"
 """What a source itself puts in words, such as the `text` of a mapping."""
 
@@ -179,6 +191,8 @@ def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
     """
     if event.duration is not None:
         return _span(event, view)
+    if _is_moment(event):
+        return _fill(_MOMENT, event, view) + _missing(event)
     words = _words_for(event)
     is_own = view.agent is not None and view.agent == event.agent
     given = {"retry": "retry"} if is_retry else {}
@@ -190,9 +204,37 @@ def node_label(event: Event, view: View = View()) -> str:
     """Name an event as a node of a tree: its primitive first, complete without surroundings."""
     if event.duration is not None:
         return _span(event, view)
+    if _is_moment(event):
+        return _fill(_MOMENT, event, view) + _missing(event)
     words = _words_for(event)
     told = _fill("{primitive} " + words.node, event, view)
     return told + _missing(event) + _status(event)
+
+
+def step_label(event: Event) -> str:
+    """Say a step as seed 001 does: `[mem] write: a.b → written (3ms) [saved 45 tokens]`."""
+    data = _values_of(event)
+    took = "" if event.duration is None else f" ({format_duration(event.duration)})"
+    name = name_step(event.primitive, event.type, data)
+    outcome = _outcome(event, data, View())
+    return f"{name} → {outcome}{took}{describe_notes(data)}{_missing(event)}"
+
+
+def name_step(primitive: str, type: str, data: Data) -> str:
+    """Say which step it is and what went in: `[alt] transition: L3→L2`."""
+    given = _text(data, ("input",))
+    code = shorten(_CODES.get(primitive, primitive))
+    return f"[{code}] {shorten(type)}{f': {given}' if given else ''}"
+
+
+def describe_notes(data: Data) -> str:
+    """Say what is worth a note of what was kept with a step."""
+    notes = ""
+    for key, form in _NOTES:
+        value = data.get(key)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            notes += f" [{form.format(_plain(value))}]"
+    return notes
 
 
 def claimed_label(create: Event, claim: Event, view: View = View()) -> str:
@@ -209,6 +251,13 @@ def title_of(event: Event) -> str:
 def _words_for(event: Event) -> _Words:
     words = _WORDS.get((event.primitive, event.type))
     return words or (_IN_WORDS if _in_words(event, _values_of(event), View()) else _GENERIC)
+
+
+def _is_moment(event: Event) -> bool:
+    """Whether it is a tracer's event: a step that says how it ended, but took no time."""
+    if event.status is None or (event.primitive, event.type) in _WORDS:
+        return False
+    return not _MOMENT_KEYS.isdisjoint(_values_of(event)) and not hasattr(event, "source")
 
 
 def _span(event: Event, view: View) -> str:
@@ -302,6 +351,11 @@ def _lost(_: Event, data: Data, __: View) -> str:
     return _amount(data, ("lost",), "event")
 
 
+def _age(_: Event, data: Data, __: View) -> str:
+    age = data.get("age")
+    return format_duration(age) if isinstance(age, int) else ""
+
+
 def _reader_of(*keys: str) -> Callable[[Event, Data, View], str]:
     return lambda _, data, __: _text(data, keys)
 
@@ -328,6 +382,8 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
         "content", "message", "text", "summary", "title", "description", "result"
     ),
     "in_words": _in_words,
+    "name": _reader_of("name"),
+    "age": _age,
     "message": _reader_of("message_id"),
     "headline": _reader_of("subject"),
     "change": _reader_of("status"),

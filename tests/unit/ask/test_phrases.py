@@ -16,6 +16,7 @@ from whence.ask.phrases import (
     node_label,
     phrase,
     shorten,
+    step_label,
     title_of,
 )
 from whence.event import Event
@@ -302,3 +303,78 @@ def test_what_sources_tell_reads_like_what_was_recorded(
 ) -> None:
     assert phrase(event, view) == told
     assert node_label(event) == node
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (
+            {"span": "x", "name": "altitude.plan", "age": 1_200_000_000},
+            "altitude.plan is still open after 1.2s",
+        ),
+        ({"name": "altitude.plan", "age": "long"}, "altitude.plan is still open"),
+        ({}, "a step is still open"),
+        ([1], "a step is still open"),
+    ],
+)
+def test_a_step_that_is_open_is_told_with_its_age(data: Any, told: str) -> None:
+    assert phrase(make_event("span", "open", data)) == told
+
+
+def test_a_tracers_event_is_told_as_a_step_that_takes_no_time() -> None:
+    gate = {"component": "gates.py", "input": "WriteApprovalGate", "output": "allowed"}
+    event = make_event("focus", "gate_check", gate, status="success")
+
+    assert phrase(event) == "focus.gate_check: WriteApprovalGate → allowed"
+    assert node_label(event) == phrase(event)
+    blocked = make_event("focus", "gate_check", {"input": "x"}, status="blocked")
+    assert phrase(blocked) == "focus.gate_check: x → blocked"
+
+
+def test_an_event_that_ended_somehow_but_is_no_step_keeps_its_words() -> None:
+    event = make_event("ops", "deploy", {"host": "a"}, status="error")
+
+    assert phrase(event) == "deploy (host=a) → error"
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (
+            make_event(
+                "altitude",
+                "transition",
+                {"input": "L3→L2", "output": "success"},
+                status="success",
+                duration=5_000_000,
+            ),
+            "[alt] transition: L3→L2 → success (5ms)",
+        ),
+        (
+            make_event(
+                "focus", "gate_check", {"input": "Write", "output": "allowed"}, status="success"
+            ),
+            "[foc] gate_check: Write → allowed",
+        ),
+        (
+            make_event(
+                "memory",
+                "write",
+                {"input": "a.b", "output": "written", "tokens_saved": 45},
+                status="success",
+                duration=3_100_000,
+            ),
+            "[mem] write: a.b → written (3.1ms) [saved 45 tokens]",
+        ),
+        (
+            make_event("span", "build", {}, status="blocked", duration=1_000),
+            "[span] build → blocked (1µs)",
+        ),
+        (
+            make_event("ops", "plan", "text", status="error", duration=0, private=True),
+            "[ops] plan → error (0ns) (private)",
+        ),
+    ],
+)
+def test_a_step_is_said_as_the_seed_says_it(event: Event, told: str) -> None:
+    assert step_label(event) == told
