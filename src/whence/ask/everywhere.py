@@ -39,7 +39,7 @@ def make_merged_timeline(
     queries = sources.spell(query)
     view = View(name_of=Called(sources))
     live = partial(_live_part, stores, parts, queries, view, newest=newest)
-    tell = partial(_tell_new, stores, sources, parts, queries, view, newest_first=newest)
+    tell = partial(_tell_new, stores, sources, subject, parts, queries, view, newest_first=newest)
     if limit is None:
         recorded = live(None)
         rows = Rows(lambda: tell(recorded.rows, newest_first=False))
@@ -167,6 +167,7 @@ def _once(rows: Iterable[TimelineRow]) -> Iterator[TimelineRow]:
 def _tell_new(
     stores: Stores,
     sources: Sources,
+    subject: Subject | None,
     parts: list[Subject | None],
     queries: list[Query],
     view: View,
@@ -175,24 +176,31 @@ def _tell_new(
     newest_first: bool,
 ) -> Iterator[TimelineRow]:
     """What was recorded, and what else the sources have to tell; whether it is new is asked when it is its turn."""
-    first = parts[0]
-    if first is not None and first.told is not None:
+    if subject is not None and subject.told is not None:
         # Here the journal tells nothing, so all that the source does is new.
-        around = _around(sources, first.told)
+        around = _around(sources, subject.told)
         shown = [event for event in around if any(matches(query, event) for query in queries)]
         for event in sorted(shown, key=by_time, reverse=newest_first):
-            yield TimelineRow(event, phrase(event, view_of(first)))
+            yield TimelineRow(event, phrase(event, view))
         return
     wanted = [each for part in parts for query in queries for each in _queries(part, query)]
     live = Recorded(stores, wanted)
     told = sources.events(wanted, newest_first=newest_first)
     streams: list[Iterable[TimelineRow | SourceEvent]] = [recorded, told]
-    known = view_of(first, view)
     for each in merge_by_time(streams, _time_of, newest_first=newest_first):
         if isinstance(each, TimelineRow):
             yield each
         elif not live.is_live(each):
-            yield TimelineRow(each, phrase(each, known))
+            yield TimelineRow(each, phrase(each, _view_of(subject, each, view)))
+
+
+def _view_of(subject: Subject | None, event: SourceEvent, view: View) -> View:
+    """Where the reader of a timeline stands, by the name that the event bears."""
+    if subject is None or not subject.also:
+        return view_of(subject, view)
+    here = event.agent if subject.kind == "agent" else event.target
+    name = here if here is not None and here in subject.names else subject.name
+    return view_of(msgspec.structs.replace(subject, name=name), view)
 
 
 def _queries(part: Subject | None, query: Query) -> list[Query]:

@@ -67,10 +67,14 @@ def test_ids_are_said_as_names_and_kept_as_they_are(target: str, tmp_path: Path)
         (live, _) = ask(stores).rows
         assert live.text == 'haiku-1 posted to #payments: "hello"'
         assert (live.as_json()["agent"], live.as_json()["target"]) == (AGENT, target)
-        assert [row.text for row in ask(stores, "payments").rows] == ['haiku-1 posted: "hello"'] * 2
-        assert [row.text for row in ask(stores, agent="haiku-1").rows] == [
-            "sent message to #payments"
-        ] * 2
+        for name in ("payments", *WRITINGS):
+            assert [row.text for row in ask(stores, target=name).rows] == [
+                'haiku-1 posted: "hello"'
+            ] * 2
+        for name in ("haiku-1", AGENT):
+            assert [row.text for row in ask(stores, agent=name).rows] == [
+                "sent message to #payments"
+            ] * 2
         (root, _) = tell_causality(stores, "payments", depth=None, width=None, is_wide=False).roots
         assert root.text == 'bridge message #payments ("hello")'
 
