@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 from whence.errors import StoreError, WhenceError
 from whence.query import Query, matches
 from whence.sources.builtin import FORMATS, Format, keep, recognise
+from whence.sources.glance import Needle, make_needle, spell
 from whence.sources.lines import KEPT, Line, decode_line, open_lines, read_lines
 from whence.sources.mapping import Map, MappingError, decode_maps, suggest_near
 from whence.sources.offsets import Offsets, mark
@@ -32,6 +33,13 @@ _FIRST_BATCH = 16
 _BATCH_MAX = 1024
 _BATCH_BYTES = 2 * 1024 * 1024
 """Lines of about so many bytes are held at a time, or one that is longer."""
+
+SIFTED_MIN = 4 * 1024 * 1024
+"""Files of fewer bytes are read whole at once."""
+
+_SIFTED_MAX = 50_000
+_SIFTS_MAX = 2
+"""For so many names only the lines that have them are read; who asks for more is better off with all."""
 
 _SEEN_MAX = 100_000
 
@@ -92,6 +100,8 @@ class JsonlSource:
         self._understanding: Understanding | None = None
         self._files: list[Offsets] = []
         self._links: list[Path] = []
+        # For the first names that are asked about: the lines that have them.
+        self._sifted: dict[str, list[Offsets]] = {}
 
     def events(
         self, query: Query = Query(), *, newest_first: bool = False
@@ -102,13 +112,14 @@ class JsonlSource:
             root = self.event(query.trace)
             yield from [root] if root is not None and matches(query, root) else []
             return
-        files = self._update()
+        files = self._files_of(query)
         found = _in_order(_find_positions(files, query, newest_first), files, newest_first)
         yield from (event for event in found if matches(query, event))
 
     def event(self, event_id: str) -> SourceEvent | None:
         """The event of that id, or None."""
-        files = self._update()
+        written, _, repeat = event_id.rpartition("#")
+        files = self._files_with("id", written if repeat.isdecimal() else event_id)
         found = (event for event in _load(_find_id(files, event_id), files))
         return next((event for event in found if event.id == event_id), None)
 
@@ -135,13 +146,13 @@ class JsonlSource:
     def has_name(self, kind: NameKind, name: str) -> bool:
         """Whether an event has that target or agent."""
         query = Query(target=name, own=True) if kind == "target" else Query(agent=name, own=True)
-        files = self._update()
+        files = self._files_of(query)
         found = _load(_find_positions(files, query, newest_first=False), files)
         return any(matches(query, event) for event in found)
 
     def below(self, target: str) -> list[str]:
         """The targets that the mapping's `part_of` puts under `target`."""
-        files = self._update()
+        files = self._files_with("part_of", target)
         found = dict.fromkeys(
             told.event.target
             for told in _tell_all(_find_marked(files, "part_of", target), files)
@@ -156,7 +167,7 @@ class JsonlSource:
 
     def effects(self, event: SourceEvent) -> list[Tie]:
         """The events whose relations name this one."""
-        files = self._update()
+        files = self._files_with("relations", event.id)
         positions = dict.fromkeys(
             _Position(file.ns(number), place, number)
             for place, file in enumerate(files)
@@ -197,13 +208,65 @@ class JsonlSource:
     def close(self) -> None:
         """Give everything back. The next use reads it again."""
         self._files = []
+        self._sifted = {}
         self._understanding = None
 
-    def _update(self) -> list[Offsets]:
-        """Bring what is known of the files up to what they hold now."""
+    def _files_of(self, query: Query) -> list[Offsets]:
+        """The files, as far as a question needs them."""
+        named = {"parent": query.parent, "target": query.target, "agent": query.agent}
+        name, value = next(((name, value) for name, value in named.items() if value), ("", ""))
+        return self._files_with(name, value)
+
+    def _files_with(self, name: str, value: str) -> list[Offsets]:
+        """The files: all of them, or as long as nobody asked for more, the lines that have this name."""
+        needle = make_needle(value) if not self._files and name else None
+        if needle is None:
+            return self._update()
+        paths, understanding = self._look()
+        known = self._sifted.get(value, [])
+        is_same = bool(known) and [file.path for file in known] == list(paths.values())
+        if is_same and all(file.is_current() for file in known):
+            return known
+        files = None
+        if len(self._sifted) < _SIFTS_MAX and understanding.can_glance(name):
+            files = self._sift(paths, understanding, needle)
+        if files is None:
+            return self._update()
+        self._sifted[value] = files
+        return files
+
+    def _sift(
+        self, paths: Mapping[str, Path], understanding: Understanding, needle: Needle
+    ) -> list[Offsets] | None:
+        """The lines that have a name; None if they are too many, or their ids are not theirs alone."""
+        if sum(path.stat().st_size for path in paths.values()) < SIFTED_MIN:
+            return None
+        files, ids = list[Offsets](), set[str]()
+        for name, path in paths.items():
+            file = Offsets(path, name, understanding)
+            found = file.sift(needle, _SIFTED_MAX)
+            if found is None:
+                return None
+            ids.update(filter(None, found))
+            files.append(file)
+        key = understanding.id_key()
+        if key is not None and ids:
+            spelled = {form for each in ids for form in spell(each)}
+            if any(file.has_others(key, spelled) for file in files):
+                return None
+            _count_repeats(files)
+        return files
+
+    def _look(self) -> tuple[Mapping[str, Path], Understanding]:
         paths, self._links = find_files(self._path)
         understanding = self._understand(paths)
         understanding.reader.now_ns = time.time_ns()
+        return paths, understanding
+
+    def _update(self) -> list[Offsets]:
+        """Bring what is known of the files up to what they hold now."""
+        paths, understanding = self._look()
+        self._sifted.clear()
         known = {file.path: file for file in self._files}
         is_changed = list(known) != list(paths.values())
         files = []

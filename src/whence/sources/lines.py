@@ -113,11 +113,35 @@ def read_blocks(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[bytes]
                 rest += data
 
 
+def read_pieces(file: IO[bytes], path: Path, offset: int = 0) -> Iterator[bytes | Line]:
+    """Give all from `offset` on: blocks of whole lines, and by itself what is too long or without an end.
+
+    Raises:
+        StoreError, CorruptError: as `read_lines`, once all before that was given.
+    """
+    is_more = True
+    while is_more:
+        for block in read_blocks(file, path, offset):
+            yield block
+            offset += len(block)
+        # What is left is one line: too long, or without an end.
+        line = next(read_lines(file, path, offset), None)
+        if line is not None:
+            yield line
+            offset = line.end
+        is_more = line is not None and line.is_ended
+
+
 def split_lines(block: bytes, offset: int) -> Iterator[Line]:
     """The lines of a block that stands at `offset`."""
     for data in BytesIO(block):
-        yield _make_line(data, offset, len(data), is_ended=True)
+        yield make_line(data, offset)
         offset += len(data)
+
+
+def make_line(data: bytes, offset: int) -> Line:
+    """The whole line that stands at `offset`."""
+    return _make_line(data, offset, len(data), is_ended=True)
 
 
 def is_too_long(size: int) -> bool:

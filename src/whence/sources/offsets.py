@@ -14,13 +14,15 @@ from pathlib import Path
 from typing import IO, Any
 
 from whence.errors import CorruptError, StoreError
+from whence.sources.glance import Key as GlanceKey
+from whence.sources.glance import Needle
 from whence.sources.lines import (
-    LINE_MAX,
     Line,
     decode_line,
+    make_line,
     open_lines,
-    read_blocks,
     read_lines,
+    read_pieces,
     split_lines,
 )
 from whence.sources.rows import Key
@@ -64,7 +66,7 @@ class Offsets:
         """How many events before each have the same id; empty if none has. Kept by whoever knows all files."""
         self._related, self._relating = array("q"), array("I")
         self._seconds, self._nanos = array("q"), array("I")
-        self._offsets, self._lines = array("q"), array("I")
+        self._offsets, self._sizes, self._lines = array("q"), array("I"), array("I")
         self._count = 0
         self._end = 0
         self._print = b""
@@ -111,6 +113,69 @@ class Offsets:
             self._state = state
         return True
 
+    def sift(self, needle: Needle, at_most: int) -> set[str | None] | None:
+        """Read only the lines that `needle` finds, in place of `update`; their ids, None if they are more.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        ids: set[str | None] = set()
+        with open_lines(self.path) as file:
+            self._state = _state_of(os.fstat(file.fileno()))
+            try:
+                for piece in read_pieces(file, self.path):
+                    if isinstance(piece, Line):
+                        ids.add(self._take(piece))
+                    else:
+                        ids.update(self._sift_block(piece, needle))
+                    if len(self) > at_most:
+                        return None
+            except CorruptError as error:
+                self.problem = str(error)
+        return ids
+
+    def _sift_block(self, block: bytes, needle: Needle) -> Iterator[str | None]:
+        start, counted = self._end, 0
+        for begin, end in needle.lines(block):
+            self._count += block.count(b"\n", counted, begin)
+            yield self._take(make_line(block[begin:end], start + begin))
+            counted = end
+        self._count += block.count(b"\n", counted)
+        self._end = start + len(block)
+
+    def has_others(self, key: GlanceKey, spelled: set[bytes]) -> bool:
+        """Whether lines that were left out by `sift` may have ids that are spelled so.
+
+        Raises:
+            StoreError: it cannot be read, or is another by now.
+        """
+        end, own = 0, 0
+        with self.open() as file:
+            try:
+                for piece in read_pieces(file, self.path):
+                    if isinstance(piece, Line):
+                        # It was taken, or is too long to be an event.
+                        end = piece.end
+                        continue
+                    values = key.values(piece)
+                    if values is None:
+                        return True
+                    end += len(piece)
+                    before, own = own, bisect_left(self._offsets, end)
+                    if spelled.isdisjoint(values):
+                        continue
+                    if sum(map(spelled.__contains__, values)) > own - before:
+                        return True
+            except CorruptError:
+                # What stands before the damage was read.
+                return False
+        return False
+
+    def is_current(self) -> bool:
+        """Whether the file is as it was when it was read; StoreError if it cannot be looked at."""
+        with open_lines(self.path) as file:
+            return _state_of(os.fstat(file.fileno())) == self._state
+
     def ns(self, number: int) -> int:
         """The time of an event."""
         return self._seconds[number] * _NS_PER_S + self._nanos[number]
@@ -120,11 +185,8 @@ class Offsets:
         return f"{self.name}:{self._lines[number]}"
 
     def size(self, number: int) -> int:
-        """At most so many bytes are read to load an event."""
-        offset = self._offsets[number]
-        end = self._offsets[number + 1] if number + 1 < len(self) else self._end
-        # The end of a line that is not finished is not known.
-        return end - offset if end > offset else LINE_MAX
+        """How many bytes an event's line has."""
+        return self._sizes[number]
 
     def at_line(self, line: int) -> int | None:
         """The event that stands in a line, counted from 1."""
@@ -197,15 +259,11 @@ class Offsets:
                         yield number, line, found
 
     def _read_on(self, file: IO[bytes]) -> None:
-        is_more = True
-        while is_more:
-            for block in read_blocks(file, self.path, self._end):
-                self._take_all(block)
-            # What is left is one line: too long, or without an end.
-            line = next(read_lines(file, self.path, self._end), None)
-            if line is not None:
-                self._take(line)
-            is_more = line is not None and line.is_ended
+        for piece in read_pieces(file, self.path, self._end):
+            if isinstance(piece, Line):
+                self._take(piece)
+            else:
+                self._take_all(piece)
 
     def _is_continued(self, file: IO[bytes], size: int) -> bool:
         """Whether all that was read still stands there."""
@@ -218,9 +276,10 @@ class Offsets:
         if self._open_line is None:
             return
         if self._open_line:
-            for each in (self._seconds, self._nanos, self._offsets, self._lines, self.ids):
-                if each:
-                    each.pop()
+            for each in (self._seconds, self._nanos, self._offsets, self._sizes, self._lines):
+                each.pop()
+            if self.ids:
+                self.ids.pop()
             for each in self.marks.values():
                 each.pop()
             while self._relating and self._relating[-1] == len(self):
@@ -239,21 +298,24 @@ class Offsets:
         else:
             self._add_all(skimmed)
 
-    def _take(self, line: Line) -> None:
+    def _take(self, line: Line) -> str | None:
+        """Keep what there is to keep of a line; the event's id, if it is one."""
         is_there = _is_there(line)
+        event_id = None
         if line.is_ended or is_there:
             self._count += 1
-            is_event = self._add(line) if is_there else None
+            event_id = self._add(line) if is_there else None
             if line.is_ended:
                 self._end = line.end
             else:
-                self._open_line = is_event
+                self._open_line = event_id is not None if is_there else None
+        return event_id
 
-    def _add(self, line: Line) -> bool:
+    def _add(self, line: Line) -> str | None:
         found = self.understanding.read(line, "")
         if isinstance(found, str):
             self.not_understood += 1
-            return False
+            return None
         row, key = found
         if self.newest_ns is None or key.ns >= self.newest_ns:
             self.newest_ns = key.ns
@@ -264,6 +326,7 @@ class Offsets:
         self._seconds.append(second)
         self._nanos.append(nano)
         self._offsets.append(line.offset)
+        self._sizes.append(line.end - line.offset)
         self._lines.append(self._count)
         if self._has_ids:
             self.ids.append(mark(key.id))
@@ -273,7 +336,7 @@ class Offsets:
             for relation in self.understanding.reader.relations(row):
                 self._related.append(mark(relation.id))
                 self._relating.append(number)
-        return True
+        return key.id
 
     def _add_all(self, skimmed: Skimmed) -> None:
         times, first = skimmed.times, len(self)
@@ -285,6 +348,7 @@ class Offsets:
         self._nanos.extend([ns % _NS_PER_S for ns in times])
         *offsets, self._end = accumulate(skimmed.sizes, initial=self._end)
         self._offsets.extend(offsets)
+        self._sizes.extend(skimmed.sizes)
         self._lines.extend(range(self._count + 1, self._count + 1 + len(times)))
         self._count += len(times)
         self.ids.extend(_mark_all(skimmed.ids))

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, TypedDict, cast
 import msgspec
 
 from whence.sources.builtin import Format, Object, keep
+from whence.sources.glance import Key as GlanceKey
+from whence.sources.glance import make_key
 from whence.sources.lines import Line, decode_line, is_large
 from whence.sources.mapping import Map
 from whence.sources.rows import Key, Reader, Row
@@ -74,6 +76,26 @@ class Understanding:
             names={name: find(rows) for name, find in self._named().items()},
             relations=self._related(rows),
         )
+
+    def can_glance(self, name: str) -> bool:
+        """Whether a line that has this name, id or relation has its bytes, and ids can be compared by theirs."""
+        mapping = self.reader.mapping
+        if mapping.ids and self.id_key() is None:
+            return False
+        columns = {
+            "id": mapping.ids,
+            "parent": mapping.parents,
+        }
+        if name in columns:
+            return len(columns[name]) == 1
+        if name == "relations":
+            return bool(mapping.related)
+        return isinstance(getattr(mapping, name), str)
+
+    def id_key(self) -> GlanceKey | None:
+        """The key that ids stand under, if it can be told by bytes."""
+        ids = self.reader.mapping.ids
+        return make_key(ids[0]) if len(ids) == 1 else None
 
     def names(self) -> list[str]:
         """The names by which lines are looked up."""
