@@ -94,9 +94,13 @@ class Cut(str):
     size: int
 
     @classmethod
-    def start(cls, text: str, size: int) -> str:
-        """Return the first characters of `text`, or all of it if that is no more."""
-        return text if len(text) <= size else cls._of(text[: size - 1] + "…", len(text))
+    def start(cls, text: str, size: int, whole: int | None = None) -> str:
+        """Return the first characters of `text`, or all of it if that is no more.
+
+        `whole` is the size of what `text` itself is the beginning of.
+        """
+        whole = len(text) if whole is None else whole
+        return text if whole <= size else cls._of(text[: size - 1] + "…", whole)
 
     @classmethod
     def end(cls, text: str, size: int) -> str:
@@ -127,6 +131,18 @@ class Payloads:
         self._tails = redactor.tails if redactor else frozenset[str]()
         named = (key for key in _NAMED if redactor and not redactor.is_secret_key(key))
         self._keys = _KnownKeys(frozenset(named))
+
+    def cut(self, text: str, size: int) -> str:
+        """Return the first characters of `text`, marked where it was longer, and free of secrets."""
+        if len(text) <= size:
+            return text
+        # Searched before it is cut, or half a token would stay.
+        start = text[:_SEARCHED_TEXT]
+        return Cut.start(self.redact(start), size, len(text))
+
+    def redact(self, text: str) -> str:
+        """Replace the secrets in a text, as `encode` does."""
+        return self._redactor.redact(text) if self._redactor else text
 
     def encode(self, data: object) -> bytes:
         """Return `data` as one JSON value, with marks where it had to change. Never raises."""

@@ -31,7 +31,7 @@ from whence.line import (
     commitment,
     line_padding,
 )
-from whence.recorder.context import Cause, caused_by, make_variable
+from whence.recorder.context import Cause, Inherited, caused_by, variable_of
 from whence.recorder.envelope import Names, write_extras, write_kind
 from whence.recorder.host import describe_host
 from whence.recorder.ids import IdMaker, Pool, make_salts
@@ -69,14 +69,15 @@ class Recorder:
     ) -> None:
         self.folder = folder
         self.clock = clock
-        self.cause_variable = make_variable()
+        self.cause_variable = variable_of(folder)
         self.forks = 0
         """How often this recorder went into a child: a span ends in the process it began in."""
         self.watch = Watch()
         self._cause = self.cause_variable.get
         self._durability = durability
         self._is_plain = durability == "os"
-        self._encode = (payloads or Payloads()).encode
+        self.payloads = payloads or Payloads()
+        self._encode = self.payloads.encode
         self._layout = layout
         self._disk = disk or Disk()
         self._random = random
@@ -246,6 +247,11 @@ class Recorder:
         """The id that an event recorded here and now would name as its cause."""
         cause = self._cause()
         return cause.id if cause else None
+
+    def cause_around(self) -> str | None:
+        """As `current_cause`, but None where only the start of this process is one."""
+        cause = self._cause()
+        return None if cause is None or isinstance(cause, Inherited) else cause.id
 
     def lose(self, reason: str) -> None:
         """Count an event that could not be recorded, so that it shows as a gap."""

@@ -3,7 +3,7 @@
 import time
 from contextvars import Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from whence.errors import StoreError
 from whence.event import Status
@@ -12,8 +12,6 @@ from whence.recorder.payload import Cut
 
 if TYPE_CHECKING:
     from whence.recorder.recorder import Recorder
-
-_OWN_KEYS = frozenset(["component", "input", "output", "error", "reason_blocked"])
 
 _FRAMES_MAX = -50
 """Of a deep stack the end counts: where it was raised."""
@@ -29,6 +27,9 @@ class Span(Cause):
     An exception that leaves the block makes it an error and comes out unchanged. After the block the
     `id` of a private one is its `Receipt`.
     """
+
+    own_keys: ClassVar = frozenset(["component", "input", "output", "error", "reason_blocked"])
+    """What a span says of itself: a caller's values of these names stand below `attributes`."""
 
     # What is recorded inside has this very object as its cause, which saves making one.
     __slots__ = (
@@ -62,7 +63,7 @@ class Span(Cause):
     def note(self, **attributes: Any) -> None:
         """Keep more values with the span."""
         data = self._data
-        if _OWN_KEYS.isdisjoint(attributes):
+        if self.own_keys.isdisjoint(attributes):
             data.update(attributes)
         else:
             # What is there may be the caller's own, so it is not written to.
@@ -113,7 +114,9 @@ class Span(Cause):
         try:
             recorder.cause_variable.reset(token)
         except (ValueError, RuntimeError):
-            pass
+            # Elsewhere it may have been put in place again, after a pause.
+            if recorder.cause_variable.get() is self:
+                recorder.cause_variable.set(self._cause)
         if recorder.forks != self._forks:
             # A forked child leaves the block too; the parent, whose span it is, writes it.
             return
@@ -138,6 +141,10 @@ class Span(Cause):
         self.id = self._recorder.record(
             self.id, self._time_ns, duration, self._names, extras, self._data, self._private
         )
+
+    def above(self) -> Cause | None:
+        """The cause around this span."""
+        return self._cause
 
     def pause(self) -> None:
         """Stop being the cause of what is recorded here, as while a generator waits; `resume` goes on."""

@@ -39,7 +39,7 @@ class _Step:
     def __init__(self, root: "_Step | None" = None) -> None:
         self.root = root or self
         self.size = 0
-        self.folded = 0
+        """Of a root: how many steps ended below it, drawn or not."""
         self.below: list[_Step] = []
         self.event: TraceEvent | None = None
 
@@ -58,15 +58,14 @@ class Tree:
         if not isinstance(node, _Step):
             node = _Step()
         node.event = event
-        around = above.shown if above is not None else None
+        # What was open when this process was forked is drawn by the one that forked it.
+        around = above.shown if above is not None and above.is_here else None
         # A step that ends after the one around it stands for itself: that tree is drawn.
         if isinstance(around, _Step) and around.event is None:
             root = around.root
-            if root.size < _STEPS_MAX:
-                root.size += 1
+            root.size += 1
+            if root.size <= _STEPS_MAX or node.below:
                 around.below.append(node)
-            else:
-                root.folded += 1
             return
         say(draw(node))
 
@@ -103,6 +102,7 @@ def choose_console(console: Console) -> list[Outlet]:
 def draw(root: _Step) -> list[str]:
     """Draw a tree of steps that ended."""
     style = _style()
+    ascii_only = not _can_draw()
     lines = list(
         tree(
             [root],
@@ -110,12 +110,13 @@ def draw(root: _Step) -> list[str]:
             lambda node: describe(node.event) if node.event is not None else "",
             branches=SPANS,
             max_width=_columns(),
-            ascii=not _can_draw(),
+            ascii=ascii_only,
             paint=lambda node, text: style.paint(text, _role(node.event)),
         )
     )
-    if root.folded:
-        lines.append(f"  … {format_count(root.folded, 'more step')}")
+    folded = root.size + 1 - len(lines)
+    if folded > 0:
+        lines.append(f"  {'...' if ascii_only else '…'} {format_count(folded, 'more step')}")
     return lines
 
 
@@ -124,12 +125,12 @@ def describe(event: TraceEvent) -> str:
     text = f"[{code_of(event.hrm_layer)}] {event.operation}"
     if event.input_summary:
         text += f": {event.input_summary}"
-    outcome = event.output_summary
+    outcome = [event.output_summary] if event.output_summary else []
     if event.status != "success":
         why = event.metadata.get("error" if event.status == "error" else "reason")
-        outcome = f"{event.status}: {why}" if why else event.status
+        outcome.append(f"{event.status}: {why}" if why else event.status)
     if outcome:
-        text += f" → {outcome}"
+        text += f" → {', '.join(outcome)}"
     return f"{text} ({event.duration_ms}ms){describe_notes(event.metadata)}"
 
 

@@ -11,13 +11,27 @@ from typing import Any
 import msgspec
 
 from whence.event import Event
+from whence.recorder.payload import MARKS
 
 SUMMARY_MAX = 100
 """Of an input or output so many characters are kept, as the seed does."""
 
-_OWN_KEYS = frozenset(
-    ["component", "input", "output", "error", "reason_blocked", "level", "status", "attributes"]
+OWN_KEYS = frozenset(
+    [
+        "component",
+        "input",
+        "output",
+        "error",
+        "reason_blocked",
+        "level",
+        "status",
+        "attributes",
+        MARKS,
+    ]
 )
+"""What the payload of a step says of itself: a caller's values of these names stand below `attributes`."""
+
+_SAID_ELSEWHERE = OWN_KEYS - {MARKS}
 _NS_PER_MS = 1_000_000
 
 
@@ -40,10 +54,14 @@ class TraceEvent:
     @classmethod
     def of(cls, event: Event) -> "TraceEvent":
         """The step that an event of the journal stands for."""
-        data = event.data
+        data = {} if event.data is None else event.data
+        if not isinstance(data, dict):
+            data = {"value": data}
+        # A status that the envelope does not know stands in the payload.
+        status = event.status or _summarise(data.get("status")) or "success"
         return tell(
             event.id, event.parent, event.time_ns, event.duration, event.primitive, event.type,
-            event.status or "success", data if isinstance(data, dict) else {"value": data},
+            status, data,
         )  # fmt: skip
 
     def as_line(self) -> bytes:
@@ -80,7 +98,7 @@ def tell(
 
 def metadata_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """What a payload says besides the fields that every step has."""
-    metadata = {key: value for key, value in data.items() if key not in _OWN_KEYS}
+    metadata = {key: value for key, value in data.items() if key not in _SAID_ELSEWHERE}
     others = data.get("attributes")
     if isinstance(others, dict):
         metadata |= others

@@ -15,7 +15,7 @@ _NAME_MAX = 200
 
 def layer_of(hrm: object) -> str:
     """The full name of a layer that is given by its name or its code; `system` for nothing."""
-    name = as_text(hrm).strip()[:_NAME_MAX]
+    name = as_name(hrm).strip()[:_NAME_MAX]
     return LAYERS.get(name, name) or "system"
 
 
@@ -26,7 +26,7 @@ def code_of(layer: str) -> str:
 
 def operation_of(layer: str, operation: object) -> str:
     """An operation without the layer that may stand before it; `step` for nothing."""
-    name = as_text(operation).strip()[:_NAME_MAX]
+    name = as_name(operation).strip()[:_NAME_MAX]
     before, dot, after = name.partition(".")
     if dot and after and LAYERS.get(before, before) == layer:
         name = after
@@ -38,7 +38,12 @@ def as_text(value: object) -> str:
     if value is None:
         return ""
     try:
-        text = value if type(value) is str else str.__str__(str(value))
+        return str.__str__(value if isinstance(value, str) else str(value))
     except Exception as error:  # noqa: BLE001 - it is not ours, and may raise anything
         return f"<{type(value).__name__} whose text raised {type(error).__name__}>"
+
+
+def as_name(value: object) -> str:
+    """Any value as text that an envelope can hold: no lone surrogates."""
+    text = as_text(value)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()

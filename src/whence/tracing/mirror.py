@@ -7,6 +7,9 @@ from pathlib import Path
 from whence.tracing.events import TraceEvent
 from whence.tracing.spans import TraceContext
 
+_FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+"""Without waiting: a pipe that nobody reads must not stop the program."""
+
 _MODE = 0o600
 
 _logger = logging.getLogger("whence")
@@ -18,6 +21,7 @@ class Mirror:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._is_failing = False
+        self._is_torn = False
 
     def start(self, step: TraceContext) -> None:
         """Nothing is written yet."""
@@ -29,14 +33,16 @@ class Mirror:
         event: TraceEvent,
     ) -> None:
         """Append a line. What cannot be written is told once: the journal has it."""
-        line = event.as_line()
+        # After a line of which only a part was written, so that no other is lost with it.
+        line = b"\n" + event.as_line() if self._is_torn else event.as_line()
         try:
             # Opened for each, so that no fork, rename or closing program concerns it.
-            fd = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
+            fd = os.open(self._path, _FLAGS, _MODE)
             try:
                 written = os.write(fd, line)
-                if written < len(line):
-                    os.write(fd, line[written:])
+                self._is_torn = written < len(line)
+                if self._is_torn:
+                    self._is_torn = os.write(fd, line[written:]) < len(line) - written
             finally:
                 os.close(fd)
         except OSError as error:

@@ -17,17 +17,18 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
-from whence.event import STATUSES
+from whence.event import STATUSES, Status, decode_json
 from whence.log import Log, default
+from whence.recorder.context import Cause
+from whence.recorder.context import Sent
 from whence.recorder.envelope import write_extras
-from whence.recorder.payload import Cut
 from whence.recorder.recorder import Recorder
 from whence.recorder.span import Span
 from whence.settings import find_folder
-from whence.tracing.events import SUMMARY_MAX, TraceEvent, tell
-from whence.tracing.layers import as_text, code_of, layer_of, operation_of
+from whence.tracing.events import OWN_KEYS, SUMMARY_MAX, TraceEvent, tell
+from whence.tracing.layers import as_name, as_text, code_of, layer_of, operation_of
 from whence.tracing.logger import is_logged, log_event
 from whence.tracing.switches import OFF_RANK, RANKS, Console, Switch, Switchboard
 
@@ -35,11 +36,13 @@ _LOOK_EVERY_S = 1.0
 _RANDOM_BYTES = 8
 _NS_PER_S = 1_000_000_000
 
+_STATUSES: Mapping[str, Status] = {status: status for status in STATUSES}
+
 _monotonic = time.monotonic
 
 
 class Outlet(Protocol):
-    """Hears of steps. Never raises: each guards itself."""
+    """Hears of steps, of which it is told nothing secret or private. What it raises is ignored."""
 
     def start(self, step: "TraceContext") -> None:
         """A step begins."""
@@ -54,6 +57,8 @@ class Outlet(Protocol):
 
 class TraceContext(Span):
     """A step that is traced. `set_output` says what came out; `block` that it may not go on."""
+
+    own_keys: ClassVar = OWN_KEYS
 
     __slots__ = ("_dropped", "_is_kept", "_tracer", "above", "layer", "operation", "shown")
 
@@ -85,16 +90,24 @@ class TraceContext(Span):
 
     @property
     def input(self) -> str:
-        """What went in, as it is kept."""
-        return as_text(self._data.get("input"))
+        """What went in, as it is kept; nothing of a private step."""
+        text = "" if self._private else as_text(self._data.get("input"))
+        return self._recorder.payloads.redact(text)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the step began in this process, and not in the one that it was forked from."""
+        return self._forks == self._recorder.forks
 
     def set_output(self, output: Any = "", **metadata: Any) -> None:
         """Say what came out, and anything else worth keeping."""
-        self.output(_summary(output), **metadata)
+        self._data["output"] = _summary(self._recorder, output)
+        if metadata:
+            self.note(**metadata)
 
-    def block(self, reason: str) -> None:
+    def block(self, reason: Any) -> None:
         """Say that the step was not allowed to go on, and why."""
-        super().block(_summary(reason))
+        super().block(_summary(self._recorder, reason))
 
     def __enter__(self) -> Self:
         if self._token is not None:
@@ -106,16 +119,10 @@ class TraceContext(Span):
         cause = self._cause
         if cause is None:
             self.trace = trace_id
-        while cause is not None:
-            if isinstance(cause, TraceContext):
-                self.above = cause
-                self._is_kept = cause._is_kept
-                break
-            cause = cause._cause if isinstance(cause, Span) else None
-        else:
-            self._is_kept = tracer.is_sampled()
-        for outlet in tracer.outlets:
-            outlet.start(self)
+        self.above = above = _step_around(cause)
+        self._is_kept = tracer.is_sampled() if above is None else above._is_kept
+        if tracer.outlets:
+            tracer.announce(self)
         return self
 
     def __exit__(
@@ -141,7 +148,16 @@ class TraceContext(Span):
             self._data["not_sampled"] = self._dropped
         super()._keep(duration)
         if tracer.outlets or is_logged():
-            tracer.tell(self.above, self, self._tell(duration))
+            cause = self._cause
+            event = _tell(
+                self._recorder, str(self.id), cause, self._time_ns, duration, self.layer,
+                self.operation, self._status, self._data, self._private,
+            )  # fmt: skip
+            tracer.tell(self.above, self, event)
+
+    def says_sampled(self) -> bool | None:
+        """Whether this step is recorded, as far as is known yet."""
+        return self._is_kept
 
     def _drop(self) -> None:
         root = self
@@ -157,12 +173,12 @@ class TraceContext(Span):
             step._is_kept = True
             step = step.above
 
-    def _tell(self, duration: int) -> TraceEvent:
-        cause = self._cause
-        return tell(
-            str(self.id), None if cause is None else str(cause.id), self._time_ns, duration,
-            self.layer, self.operation, self._status, self._data,
-        )  # fmt: skip
+
+def _step_around(cause: Cause | None) -> TraceContext | None:
+    """The traced step that something happens in, also where spans of another kind stand between."""
+    while cause is not None and not isinstance(cause, TraceContext):
+        cause = cause._cause if isinstance(cause, Span) else None
+    return cause
 
 
 class _Off:
@@ -239,9 +255,12 @@ class Tracer:
     def look(self) -> None:
         """Read the switches again now. Happens by itself, at most once a second."""
         self._look_at = _monotonic() + _LOOK_EVERY_S
-        self.switch = switch = self.board.look(self._folder)
+        switch = self.board.look(self._folder)
+        if switch != self.switch:
+            # Otherwise they stay: a mirror remembers of what it has warned.
+            self.switch = switch
+            self.outlets = self._choose_outlets(switch)
         self._rank = switch.rank if switch.is_on else OFF_RANK
-        self.outlets = self._choose_outlets(switch)
 
     def _choose_outlets(self, switch: Switch) -> "tuple[Outlet, ...]":
         outlets: list[Outlet] = []
@@ -255,14 +274,28 @@ class Tracer:
             outlets += choose_console(switch.console)
         return tuple(outlets)
 
+    def announce(self, step: "TraceContext") -> None:
+        """Have the outlets hear of a step that begins."""
+        for outlet in self.outlets:
+            try:
+                outlet.start(step)
+            except Exception:  # noqa: BLE001 - a stream may be a program's own
+                continue
+
     def tell(
         self, above: "TraceContext | None", step: "TraceContext | None", event: TraceEvent
     ) -> None:
         """Have the outlets, and the seed's logger, hear of a step that ended."""
         for outlet in self.outlets:
-            outlet.end(above, step, event)
+            try:
+                outlet.end(above, step, event)
+            except Exception:  # noqa: BLE001 - a stream may be a program's own
+                continue
         if is_logged():
-            log_event(event)
+            try:
+                log_event(event)
+            except Exception:  # noqa: BLE001 - so may a handler
+                return
 
     def _folder(self) -> Path:
         return find_folder() if self._log is None else self._log.folder
@@ -296,15 +329,15 @@ class Tracer:
         """
         if _monotonic() >= self._look_at and self._may_look():
             self.look()
-        if RANKS.get(level, 1) < self._rank:
-            return _OFF
         try:
+            if (RANKS.get(level, 1) if type(level) is str else _rank_of(level)) < self._rank:
+                return _OFF
             layer = layer_of(hrm)
             name = operation_of(layer, operation)
             recorder = self.log.recorder
-            who, what = _text_or_none(agent), _text_or_none(target)
+            who, what = _name_or_none(agent), _name_or_none(target)
             names = recorder.write_names(layer, name, who, what)
-            data = _payload(component, input_data, level, metadata)
+            data = _payload(recorder, component, input_data, level, metadata)
             private = recorder.is_private(layer, name, who)
             return TraceContext(self, recorder, layer, name, names, data, private)
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
@@ -325,22 +358,27 @@ class Tracer:
         agent: str | None = None,
         target: str | None = None,
     ) -> str | None:
-        """Trace what takes no time worth telling. Returns its id, or None where tracing is off."""
+        """Trace what takes no time worth telling.
+
+        Returns its id, or None where tracing is off or the trace is not sampled.
+        """
         if _monotonic() >= self._look_at and self._may_look():
             self.look()
-        if RANKS.get(level, 1) < self._rank:
-            return None
         try:
-            data = _payload(component, input_data, level, metadata)
-            if output_data not in (None, ""):
-                data["output"] = _summary(output_data)
-            return self._record(hrm, operation, status, data, agent, target)
+            if (RANKS.get(level, 1) if type(level) is str else _rank_of(level)) < self._rank:
+                return None
+            recorder = self.log.recorder
+            data = _payload(recorder, component, input_data, level, metadata)
+            if not _is_empty(output_data):
+                data["output"] = _summary(recorder, output_data)
+            return self._record(recorder, hrm, operation, status, data, agent, target)
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
             self._lose(problem)
             return None
 
     def _record(
         self,
+        recorder: Recorder,
         hrm: str,
         operation: str,
         status: str,
@@ -350,19 +388,23 @@ class Tracer:
     ) -> str | None:
         layer = layer_of(hrm)
         name = operation_of(layer, operation)
-        recorder = self.log.recorder
-        known = status if status in STATUSES else None
-        if known is None and status is not None:
-            data["status"] = as_text(status)
+        told = as_text(status) or "success"
+        known = _STATUSES.get(told)
+        if known is None:
+            data["status"] = told
         cause = recorder.cause_variable.get()
-        above = cause if isinstance(cause, TraceContext) else None
-        if above is not None and not above._is_kept:
-            if known in (None, "success"):
+        above = _step_around(cause)
+        if above is None:
+            if told == "success" and not self.is_sampled():
+                self.not_sampled += 1
+                return None
+        elif not above._is_kept:
+            if told == "success":
                 above._drop()
                 return None
             above.keep()
-        who = _text_or_none(agent)
-        names = recorder.write_names(layer, name, who, _text_or_none(target))
+        who = _name_or_none(agent)
+        names = recorder.write_names(layer, name, who, _name_or_none(target))
         now = recorder.clock()
         trace_id = make_id(layer, now, recorder.random)
         extras = "" if cause is None else cause.text or cause.write()
@@ -372,9 +414,7 @@ class Tracer:
             trace_id, now, 0, names, extras + (',"private":true' if private else ""), data, private
         )
         if self.outlets or is_logged():
-            parent = None if cause is None else str(cause.id)
-            told = known or as_text(status)
-            event = tell(trace_id, parent, now, 0, layer, name, told, data)
+            event = _tell(recorder, trace_id, cause, now, 0, layer, name, told, data, private)
             self.tell(above, None, event)
         return trace_id
 
@@ -382,7 +422,10 @@ class Tracer:
         """Within a trace nothing is switched: it is told whole or not at all."""
         if self._rank == OFF_RANK:
             return True
-        return self.log.current_cause() is None
+        try:
+            return not isinstance(self.log.recorder.cause_variable.get(), Span)
+        except Exception:  # noqa: BLE001 - there is no log to be in a trace of
+            return True
 
     def _lose(self, problem: Exception) -> None:
         try:
@@ -391,40 +434,70 @@ class Tracer:
             return
 
 
+def _rank_of(level: object) -> int:
+    return RANKS.get(as_text(level), 1)
+
+
 def _payload(
-    component: Any, input_data: Any, level: str, metadata: Mapping[str, Any] | None
+    recorder: Recorder,
+    component: Any,
+    input_data: Any,
+    level: Any,
+    metadata: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    data: dict[str, Any] = {}
-    if metadata:
-        data = {**metadata} if _is_mapping(metadata) else {"metadata": metadata}
-        if not _OWN_KEYS.isdisjoint(data):
-            data = {"attributes": data}
-    if component not in (None, ""):
-        data["component"] = _summary(component)
-    if input_data is not None and not (type(input_data) is str and not input_data):
-        data["input"] = _summary(input_data)
-    if level != "info":
+    data = {} if metadata is None else _attributes(metadata)
+    if not _is_empty(component):
+        data["component"] = _summary(recorder, component)
+    if not _is_empty(input_data):
+        data["input"] = _summary(recorder, input_data)
+    # Compared as text: what is none may do anything when it is compared.
+    if type(level) is not str or level != "info":
         data["level"] = as_text(level)
     return data
 
 
-def _is_mapping(value: object) -> bool:
-    return isinstance(value, Mapping)
+def _attributes(metadata: Any) -> dict[str, Any]:
+    """A caller's values as a payload of our own, in which they hide nothing of ours."""
+    try:
+        data = {**metadata}
+        return data if OWN_KEYS.isdisjoint(data) else {"attributes": data}
+    except Exception:  # noqa: BLE001 - no mapping, or one that fails: the recorder says what it is
+        return {"metadata": metadata}
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or (type(value) is str and not value)
+
+
+def _summary(recorder: Recorder, value: Any) -> str:
+    """The first characters of a value's text, marked where there were more."""
+    text = value if type(value) is str else as_text(value)
+    return text if len(text) <= SUMMARY_MAX else recorder.payloads.cut(text, SUMMARY_MAX)
+
+
+def _name_or_none(value: Any) -> str | None:
+    return None if value is None else as_name(value) or None
+
+
+def _tell(
+    recorder: Recorder,
+    trace_id: str,
+    cause: Cause | None,
+    time_ns: int,
+    duration_ns: int,
+    layer: str,
+    operation: str,
+    status: str,
+    data: dict[str, Any],
+    private: bool,
+) -> TraceEvent:
+    """Tell a step as the journal has it: without its secrets, and without a private payload."""
+    kept = {} if private else decode_json(recorder.payloads.encode(data))
+    parent = None if cause is None else str(cause.id)
+    return tell(trace_id, parent, time_ns, duration_ns, layer, operation, status, kept)
 
 
 def make_id(layer: str, time_ns: int, random: Callable[[int], bytes]) -> str:
     """Make an id of the seed's form, for a layer's full name."""
     # The seed's four digits meet by chance within a second; sixteen do not.
     return f"{code_of(layer)}_{time_ns // _NS_PER_S}_{random(_RANDOM_BYTES).hex()}"
-
-
-_OWN_KEYS = frozenset(["component", "input", "output", "error", "level", "status"])
-
-
-def _summary(value: Any) -> str:
-    """The first characters of a value's text, marked where there were more."""
-    return Cut.start(as_text(value), SUMMARY_MAX)
-
-
-def _text_or_none(value: Any) -> str | None:
-    return None if value is None else as_text(value) or None

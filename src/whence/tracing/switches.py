@@ -80,9 +80,10 @@ class Switchboard:
 
     def look(self, find_folder: Callable[[], Path]) -> Switch:
         """Say what holds for the log in that folder. Never raises: what is wrong counts as not said."""
+        here = self._guarded(Path.cwd, None)
         folder = self._guarded(find_folder, None)
         named = TracingSettings() if folder is None else self._tables(folder)
-        said = self._yaml(Path.cwd() / SETTINGS_FILE)
+        said = _YamlTracing() if here is None else self._yaml(here / SETTINGS_FILE)
         word = self._word()
         on = self._first(
             self.forced_on,
@@ -103,7 +104,7 @@ class Switchboard:
         return Switch(
             is_on=bool(on),
             rank=RANKS[level or "info"],
-            mirror=None if mirror is None else Path.cwd() / mirror,
+            mirror=None if mirror is None or here is None else here / mirror,
             console=console,
             sample=named.sample,
             slow_ns=self._guarded(lambda: _read_slow(named.slow), None),
@@ -157,7 +158,7 @@ class Switchboard:
     def _guarded(self, read: Callable[[], Any], otherwise: Any) -> Any:
         try:
             return read()
-        except (OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - a file may make its parser fail in any way
             problem = f"tracing settings: {error}"
             if problem not in self._warned:
                 self._warned.add(problem)
@@ -174,7 +175,11 @@ def read_tracing(folder: Path) -> TracingSettings:
         _read_slow(read.slow)
     except (msgspec.ValidationError, ValueError) as error:
         raise ValueError(f"{found.file}: [tracing]: {error}") from error
-    return read
+    # As every path in that file, from where it stands; `mirror = true` is the seed's own.
+    named = read.output or (read.mirror if isinstance(read.mirror, str) else None)
+    if named is None or found.file is None:
+        return read
+    return msgspec.structs.replace(read, output=str(found.file.parent / named))
 
 
 def _read_slow(slow: str | float | None) -> int | None:
