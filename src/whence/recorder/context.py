@@ -1,13 +1,21 @@
 """What an event is caused by when nobody says: the span or cause around it.
 
-Each log has one context variable, so threads, asyncio tasks and executors each have their own.
+Each log has one context variable, so threads, asyncio tasks and executors each have their own. A
+process that another one started on behalf of an event has that event as the cause of everything
+that has no other, in all its threads.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from whence.recorder.envelope import quote
+
+if TYPE_CHECKING:
+    from whence.recorder.headers import Members, TraceParent
 
 
 class Cause:
@@ -31,13 +39,110 @@ class Cause:
         self.text = text
         return text
 
+    def outer(self) -> "Cause | None":
+        """The cause around this one, as far as it is known here."""
+        return None
+
+    def says_sampled(self) -> bool | None:
+        """Whether its trace was chosen to be recorded; None where nobody chose."""
+        return None
+
+
+class Sent(Cause):
+    """A cause that came from elsewhere, and what its sender said of the trace.
+
+    `root` is what names the trace in headers, `members` are those of others in `tracestate`.
+    """
+
+    __slots__ = ("is_sampled", "members", "root")
+
+    def __init__(
+        self,
+        id: str,
+        trace: str | None,
+        root: str,
+        members: "Members" = (),
+        is_sampled: bool | None = None,
+    ) -> None:
+        super().__init__(id, trace)
+        self.root = root
+        self.members = members
+        self.is_sampled = is_sampled
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.id, self.trace, self.root, self.members, self.is_sampled)
+
+    def says_sampled(self) -> bool | None:
+        """What the sender said."""
+        return self.is_sampled
+
+
+class Inherited(Sent):
+    """The event on whose behalf this process was started."""
+
+    __slots__ = ()
+
+
+def send(cause: Cause) -> Sent:
+    """What another process has to know of a cause."""
+    sampled = None
+    root: str | None = cause.trace
+    members: Members = ()
+    step: Cause | None = cause
+    while step is not None:
+        if sampled is None:
+            sampled = step.says_sampled()
+        if isinstance(step, Sent):
+            root, members = step.root, step.members
+            break
+        if step.outer() is None:
+            root = root or str(step.id)
+        step = step.outer()
+    return Sent(str(cause.id), cause.trace, root or str(cause.id), members, sampled)
+
+
+def receive(traceparent: str, tracestate: str) -> "tuple[TraceParent, Members, str | None] | None":
+    """What two headers say: where the sender was, others' members, our own event's id.
+
+    None where there is no valid `traceparent`: then the other one may not be read.
+    """
+    from whence.recorder.headers import ours_in, parse_traceparent, parse_tracestate
+
+    parent = parse_traceparent(traceparent)
+    if parent is None:
+        return None
+    members = parse_tracestate(tracestate)
+    return parent, members, ours_in(members)
+
+
+def inherit() -> Inherited | None:
+    """The cause of this process, where its environment names one of ours."""
+    tracestate = os.environ.get("TRACESTATE", "")
+    # Where there is none, which is most often, nobody pays for reading it.
+    if "whence=" not in tracestate:
+        return None
+    received = receive(os.environ.get("TRACEPARENT", ""), tracestate)
+    if received is None:
+        return None
+    parent, members, event_id = received
+    if event_id is None:
+        return None
+    return Inherited(event_id, None, parent.trace_id, members, parent.is_sampled)
+
 
 CauseVar = ContextVar[Cause | None]
 
+variables: dict[Path, CauseVar] = {}
+"""By folder, so that all handles of one log have the same causes, also when it was opened again."""
 
-def make_variable() -> CauseVar:
-    """Make the variable of one log."""
-    return ContextVar("whence.cause", default=None)
+
+def variable_of(folder: Path) -> CauseVar:
+    """The variable of one log."""
+    known = variables.get(folder)
+    if known is None:
+        started_for = inherit()
+        known = variables.setdefault(folder, ContextVar("whence.cause", default=started_for))
+    return known
 
 
 @contextmanager

@@ -142,7 +142,7 @@ class Span(Cause):
             self.id, self._time_ns, duration, self._names, extras, self._data, self._private
         )
 
-    def above(self) -> Cause | None:
+    def outer(self) -> Cause | None:
         """The cause around this span."""
         return self._cause
 
