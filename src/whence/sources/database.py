@@ -52,7 +52,7 @@ _BATCH_FIRST = 20
 _BATCH_WEIGHT = 4 * 1024 * 1024
 """About so many bytes at most, where rows are long."""
 
-_INT_MAX = 2**63 - 1
+_INTS = range(-(2**63), 2**63)
 _BESIDE = ("-wal", "-journal", "-shm")
 _COPIED = ("", "-wal", "-journal")
 _ATTEMPTS = 3
@@ -511,7 +511,7 @@ def _connect(path: str, how: str, timeout_s: float) -> sqlite3.Connection:
 def _fit(value: Any) -> Any:
     """Bring a parameter into what SQLite can compare with, without changing what it equals."""
     if isinstance(value, int):
-        return max(-_INT_MAX, min(value, _INT_MAX))
+        return value if value in _INTS else float(value)
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
 
 

@@ -147,14 +147,17 @@ def raw_bound(unit: Unit, ns: int) -> int | float:
     """A number of that unit before `ns`, close to it: no value below it says `ns` or later."""
     if unit == "julian":
         return (ns // 10**6 - 2 + _JULIAN_1970_MS) / _MS_PER_DAY
-    return ns // NS_PER_UNIT[unit] - 1
+    number = max(FIRST_NS, min(ns, END_NS)) // NS_PER_UNIT[unit] - 1
+    # A database has no whole numbers beyond, and its others lie some apart.
+    return number if number >= -(2**63) else math.nextafter(number, -math.inf)
 
 
 def raw_end(unit: Unit, ns: int) -> int | float:
     """A number of that unit after `ns`, close to it: no value from it on says less than `ns`."""
     if unit == "julian":
         return (ns // 10**6 + 3 + _JULIAN_1970_MS) / _MS_PER_DAY
-    return ns // NS_PER_UNIT[unit] + 2
+    number = max(FIRST_NS, min(ns, END_NS)) // NS_PER_UNIT[unit] + 2
+    return number if number < 2**63 else math.nextafter(number, math.inf)
 
 
 def _scale(value: float | Decimal, scale: int) -> int | None:

@@ -103,9 +103,17 @@ def one_of(table: Table, role: str, values: Iterable[Any]) -> Condition:
 
 
 def _spell(value: Any) -> tuple[Any, ...]:
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < _DIGITS_MAX:
-        return value, int(value)
-    return (value,)
+    if not isinstance(value, str):
+        return (value,)
+    digits = value.removeprefix("-")
+    if digits.isascii() and digits.isdigit():
+        return (value, int(value)) if len(digits) <= _DIGITS_MAX else (value,)
+    try:
+        number = float(value)
+    except ValueError:
+        return (value,)
+    # As ids are written that are stored as one.
+    return (value, number) if str(number) == value and not math.isnan(number) else (value,)
 
 
 def contains(table: Table, role: str, part: str) -> Condition:
