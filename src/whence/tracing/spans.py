@@ -307,6 +307,13 @@ class Tracer:
 
     # -- tracing ---------------------------------------------------------------------------------
 
+    def is_on(self, level: object = "info") -> bool:
+        """Whether a step of that level would be traced here and now."""
+        if _monotonic() >= self._look_at and self._may_look():
+            self.look()
+        rank = RANKS.get(level, 1) if type(level) is str else _rank_of(level)
+        return rank >= self._rank
+
     def generate_id(self, hrm: str) -> str:
         """Make an id of the seed's form for a layer: `alt_1705180800_a3f2…`."""
         return make_id(layer_of(hrm), time.time_ns(), os.urandom)
@@ -341,7 +348,7 @@ class Tracer:
             private = recorder.is_private(layer, name, who)
             return TraceContext(self, recorder, layer, name, names, data, private)
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
-            self._lose(problem)
+            self.lose(problem)
             return _OFF
 
     def event(
@@ -373,7 +380,7 @@ class Tracer:
                 data["output"] = _summary(recorder, output_data)
             return self._record(recorder, hrm, operation, status, data, agent, target)
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
-            self._lose(problem)
+            self.lose(problem)
             return None
 
     def _record(
@@ -427,7 +434,8 @@ class Tracer:
         except Exception:  # noqa: BLE001 - there is no log to be in a trace of
             return True
 
-    def _lose(self, problem: Exception) -> None:
+    def lose(self, problem: Exception) -> None:
+        """Count what could not be traced, so that it shows as a gap."""
         try:
             self.log.recorder.lose(f"trace event: {problem}")
         except Exception:  # noqa: BLE001 - there is no log to count in
