@@ -1,7 +1,7 @@
 """What is recorded live under ids and told by a store under names: found by either, told once."""
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.unit.ask.test_everywhere import ask, ids
 from whence.ask.questions import find_moment, find_subject, tell_causality
 from whence.errors import NotFoundError, StoreError
 from whence.query import Query
-from whence.sources.source import SourceEvent, Spellings
+from whence.sources.source import NameKind, SourceEvent, Spellings
 from whence.sources.space import open_source
 from whence.testing.memory import MemorySource
 
@@ -218,3 +218,28 @@ def test_a_store_says_how_its_channels_and_agents_may_be_written(spelt: Store) -
 def test_what_a_store_does_not_call_by_a_name_has_no_other_writing(text: str, spelt: Store) -> None:
     """A bare number may be anything's, so it is not taken for a channel's."""
     assert spelt("target", text) == ((), ())
+
+
+class _Watched(MemorySource):
+    """Remembers what it is asked for by name."""
+
+    def events(
+        self, query: Query = Query(), *, newest_first: bool = False
+    ) -> Iterator[SourceEvent]:
+        self.asked = {*getattr(self, "asked", ()), query.agent, query.target}
+        return super().events(query, newest_first=newest_first)
+
+    def has_name(self, kind: NameKind, name: str) -> bool:
+        self.asked = {*getattr(self, "asked", ()), name}
+        return super().has_name(kind, name)
+
+
+def test_a_source_is_not_searched_for_what_it_calls_by_a_name(tmp_path: Path) -> None:
+    """It could read all that happened in a channel, and none of that bears the id."""
+    source = _Watched([sent("m1")])
+    source.ids = swarm().ids
+    with stores_of(tmp_path, source) as (stores, _):
+        for name in ("payments", *WRITINGS):
+            assert ids(ask(stores, target=name)) == ["memory-m1"]
+        assert ids(ask(stores, agent=AGENT)) == ["memory-m1"]
+        assert source.asked == {None, "payments", "haiku-1"}
