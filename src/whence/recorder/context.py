@@ -145,6 +145,12 @@ def variable_of(folder: Path) -> CauseVar:
     return known
 
 
+def forget() -> None:
+    """Have no cause here but that of the process, whatever is open."""
+    for variable in list(variables.values()):
+        variable.set(inherit())
+
+
 @contextmanager
 def caused_by(variable: CauseVar, event_id: str) -> Iterator[None]:
     """Have everything recorded inside name `event_id` as its cause. Its root stays open."""

@@ -18,9 +18,19 @@ def make_recorder(folder: Path, settings: Settings, durability: Durability) -> R
         "payloads": Payloads(_redactor(settings.redaction)),
         "layout": _layout(settings.journal),
     }
+    if _is_following(settings):
+        from whence.recorder.threads import follow_threads
+
+        follow_threads()
     if not settings.privacy.rule:
         return Recorder(folder, **options)
     return RuledRecorder(folder, rules=Rules(settings.privacy.rule), **options)
+
+
+def _is_following(settings: Settings) -> bool:
+    """Whether `[tracing]` has threads take causes along; whether it is right, the tracer says."""
+    tracing = settings.others.get("tracing")
+    return isinstance(tracing, dict) and tracing.get("threads") is True
 
 
 def _redactor(wanted: RedactionSettings) -> Any:

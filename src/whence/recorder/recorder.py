@@ -31,7 +31,7 @@ from whence.line import (
     commitment,
     line_padding,
 )
-from whence.recorder.context import Cause, Inherited, caused_by, variable_of
+from whence.recorder.context import Cause, Inherited, caused_by, forget, variable_of
 from whence.recorder.envelope import Names, write_extras, write_kind
 from whence.recorder.host import describe_host
 from whence.recorder.ids import IdMaker, Pool, make_salts
@@ -447,7 +447,18 @@ def _after_fork() -> None:
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
         # A child of multiprocessing forgets its parent's finalizers first, and then does this.
-        util.register_after_fork(_close_all, lambda _: _close_with_multiprocessing())
+        util.register_after_fork(_close_all, lambda _: _begin_with_multiprocessing())
+
+
+_POOLS = ("concurrent.futures.process", "multiprocessing.pool")
+
+
+def _begin_with_multiprocessing() -> None:
+    _close_with_multiprocessing()
+    target = getattr(sys.modules["multiprocessing"].current_process(), "_target", None)
+    if getattr(target, "__module__", None) in _POOLS:
+        # Its tasks are not caused by what happened to be going on when the worker was made.
+        forget()
 
 
 _finalizer: Any = None

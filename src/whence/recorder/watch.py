@@ -14,6 +14,8 @@ from typing import Protocol
 _OPEN_AFTER_NS = 1_000_000_000
 """A span that is open for so long is worth an event of its own."""
 
+THREAD_NAME = "whence-watch"
+
 _LOOK_EVERY_S = 0.25
 _IDLE_LOOKS_MAX = 20
 
@@ -52,7 +54,7 @@ class Watch:
             self.is_on = True
             self._wake = threading.Event()
             self._thread = threading.Thread(
-                target=_look, args=(weakref.ref(self), self._wake), name="whence-watch", daemon=True
+                target=_look, args=(weakref.ref(self), self._wake), name=THREAD_NAME, daemon=True
             )
             try:
                 self._thread.start()

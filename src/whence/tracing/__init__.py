@@ -10,10 +10,45 @@ Off unless `WHENCE_TRACE=1`, `--trace` (`add_argument`) or the settings say so. 
 same for programs of any shape, and always records.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from whence.tracing.events import TraceEvent
 from whence.tracing.flag import add_argument
 from whence.tracing.spans import TraceContext, Tracer
 
+if TYPE_CHECKING:
+    from whence.recorder.carrying import bind
+    from whence.recorder.threads import follow_threads
+    from whence.tracing import carry
+
 tracer = Tracer()
 
-__all__ = ["TraceContext", "TraceEvent", "Tracer", "add_argument", "tracer"]
+_HOMES = {
+    "bind": "whence.recorder.carrying",
+    "carry": "whence.tracing.carry",
+    "follow_threads": "whence.recorder.threads",
+}
+"""What not every program needs: loaded when it is first used."""
+
+__all__ = [
+    "TraceContext",
+    "TraceEvent",
+    "Tracer",
+    "add_argument",
+    "bind",
+    "carry",
+    "follow_threads",
+    "tracer",
+]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        home = _HOMES.get(name)
+        if home is None:
+            raise AttributeError(f"module 'whence.tracing' has no attribute {name!r}")
+        module = import_module(home)
+        value = globals()[name] = getattr(module, name, module)
+        return value
