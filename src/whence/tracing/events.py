@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -66,7 +66,7 @@ class TraceEvent:
 
     def as_line(self) -> bytes:
         """Write the step as a line of the seed's file; values that JSON lacks become text."""
-        return msgspec.json.encode(asdict(self), enc_hook=_say) + b"\n"
+        return msgspec.json.encode(self, enc_hook=_say) + b"\n"
 
 
 def tell(
@@ -107,6 +107,8 @@ def metadata_of(data: Mapping[str, Any]) -> dict[str, Any]:
     error = data.get("error")
     if isinstance(error, dict):
         metadata["error"] = error.get("message") or error.get("type")
+    elif error is not None:
+        metadata["error"] = error
     if "reason_blocked" in data:
         metadata.setdefault("reason", data["reason_blocked"])
     return metadata
