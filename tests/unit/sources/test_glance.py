@@ -143,6 +143,17 @@ def test_a_first_question_about_a_name_reads_only_its_lines(tmp_path: Path) -> N
     assert not _is_sifted(source)
 
 
+@pytest.mark.parametrize("second", ['"x"', '"\\u0078"'])
+def test_an_id_that_other_lines_have_too_is_numbered_as_ever(tmp_path: Path, second: str) -> None:
+    path = tmp_path / "steps.jsonl"
+    path.write_text(
+        f'{{"at":{START},"id":{second},"on":"a"}}\n{{"at":{START},"id":"x","on":"b"}}\n'
+    )
+
+    with patch.object(jsonl, "SIFTED_MIN", 0):
+        assert [each.id for each in _ask(path, Query(target="b"), id="id")] == ["x#2"]
+
+
 @pytest.mark.parametrize(
     ("name", "line", "is_there"),
     [
