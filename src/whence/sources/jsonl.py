@@ -7,6 +7,7 @@ time, its place and marks of its names. Later questions read what is new, and th
 import glob
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from heapq import merge
 from itertools import chain, groupby, islice, pairwise
 from operator import itemgetter, methodcaller
@@ -153,11 +154,12 @@ class JsonlSource:
     def below(self, target: str) -> list[str]:
         """The targets that the mapping's `part_of` puts under `target`."""
         files = self._files_with("part_of", target)
-        found = dict.fromkeys(
-            told.event.target
-            for told in _tell_all(_find_marked(files, "part_of", target), files)
-            if files[told.position.file].understanding.reader.part_of(told.row) == target
-        )
+        with closing(_Opened(files)) as opened:
+            found = dict.fromkeys(
+                told.event.target
+                for told in _tell_all(_find_marked(files, "part_of", target), files, opened)
+                if files[told.position.file].understanding.reader.part_of(told.row) == target
+            )
         return [name for name in found if name is not None and name != target]
 
     def causes(self, event: SourceEvent) -> list[Tie]:
@@ -322,6 +324,13 @@ def _in_order(
     positions: Iterable[_Position], files: list[Offsets], newest_first: bool
 ) -> Iterator[SourceEvent]:
     """Read the events at positions that come by time, and put those of one time in order of their ids."""
+    with closing(_Opened(files)) as opened:
+        yield from _in_order_by(positions, files, newest_first, opened)
+
+
+def _in_order_by(
+    positions: Iterable[_Position], files: list[Offsets], newest_first: bool, opened: "_Opened"
+) -> Iterator[SourceEvent]:
     batch: list[_Position] = []
     size, held = _FIRST_BATCH, 0
     for _, group in groupby(positions, itemgetter(0)):
@@ -333,17 +342,17 @@ def _in_order(
             held += tied_bytes
             if len(batch) < size and held < _BATCH_BYTES:
                 continue
-        yield from _by_id(batch, files, newest_first)
+        yield from _by_id(batch, files, newest_first, opened)
         batch, size, held = [], min(2 * size, _BATCH_MAX), 0
         if rest is not None:
             # More of one time than are held: their places are sorted, and their lines read again.
-            told = _tell_all(chain(tied, [rest], same), files)
+            told = _tell_all(chain(tied, [rest], same), files, opened)
             items = ((each.event.time_ns, each.event.id, tuple(each.position)) for each in told)
             sorted_places = (
                 _Position(*place) for _, _, place in put_in_order(items, newest_first=newest_first)
             )
-            yield from _load(sorted_places, files)
-    yield from _by_id(batch, files, newest_first)
+            yield from (each.event for each in _tell_all(sorted_places, files, opened))
+    yield from _by_id(batch, files, newest_first, opened)
 
 
 def _take_some(positions: Iterator[_Position], files: list[Offsets]) -> tuple[list[_Position], int]:
@@ -357,10 +366,10 @@ def _take_some(positions: Iterator[_Position], files: list[Offsets]) -> tuple[li
 
 
 def _by_id(
-    positions: list[_Position], files: list[Offsets], newest_first: bool
+    positions: list[_Position], files: list[Offsets], newest_first: bool, opened: "_Opened"
 ) -> Iterator[SourceEvent]:
     told = sorted(
-        _tell_all(positions, files),
+        _tell_all(positions, files, opened),
         key=lambda each: (each.position.ns, each.event.id),
         reverse=newest_first,
     )
@@ -368,19 +377,42 @@ def _by_id(
 
 
 def _load(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[SourceEvent]:
-    return (told.event for told in _tell_all(positions, files))
+    with closing(_Opened(files)) as opened:
+        yield from (told.event for told in _tell_all(positions, files, opened))
 
 
-def _tell_all(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[_Told]:
+def _tell_all(
+    positions: Iterable[_Position], files: list[Offsets], opened: "_Opened"
+) -> Iterator[_Told]:
     """Read the events that stand there, in the order given, a batch at a time."""
     for batch in _batch(positions, files):
         found: dict[_Position, _Told] = {}
         # In the order of the files, which packed ones can only be read in.
         for place, standing in groupby(sorted(batch, key=itemgetter(1, 2)), itemgetter(1)):
-            with files[place].open() as opened:
-                for position in standing:
-                    found[position] = _tell(files[place], opened, position)
+            file = opened.open(place)
+            for position in standing:
+                found[position] = _tell(files[place], file, position)
         yield from (found[position] for position in batch)
+
+
+class _Opened:
+    """The one file that is read now. A packed one stays open for what stands behind, read once."""
+
+    def __init__(self, files: list[Offsets]) -> None:
+        self._files = files
+        self._place: int | None = None
+        self._file: IO[bytes] | None = None
+
+    def open(self, place: int) -> IO[bytes]:
+        if self._file is None or place != self._place or not self._files[place].is_packed:
+            self.close()
+            self._file, self._place = self._files[place].open(), place
+        return self._file
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def _batch(positions: Iterable[_Position], files: list[Offsets]) -> Iterator[list[_Position]]:

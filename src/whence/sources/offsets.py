@@ -193,6 +193,11 @@ class Offsets:
         number = bisect_left(self._lines, line)
         return number if number < len(self) and self._lines[number] == line else None
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether it can only be read forward."""
+        return self.path.suffix == ".gz"
+
     def open(self) -> IO[bytes]:
         """Open the file that was read; StoreError if it is another by now."""
         file = open_lines(self.path)
@@ -267,7 +272,7 @@ class Offsets:
 
     def _is_continued(self, file: IO[bytes], size: int) -> bool:
         """Whether all that was read still stands there."""
-        if self.path.suffix == ".gz" or size < self._end:
+        if self.is_packed or size < self._end:
             return False
         file.seek(self._end - len(self._print))
         return file.read(len(self._print)) == self._print

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from unittest.mock import patch
 
 import pytest
@@ -17,6 +17,7 @@ from whence.errors import CorruptError, StoreError
 from whence.query import Query, event_as_json, matches
 from whence.sources import jsonl, lines
 from whence.sources.jsonl import open_source
+from whence.sources.offsets import Offsets
 from whence.sources.source import Source, by_time
 
 START = 1_795_000_000
@@ -225,6 +226,28 @@ def test_a_packed_file_is_read_as_far_as_it_is_whole(tmp_path: Path) -> None:
     health = source.health()
     assert "is cut off" in health.problem
     assert health.not_understood == len(list(source.raw())) == 1
+
+
+def test_a_packed_file_is_unpacked_once_for_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Reading on is cheap, going back is not: what stands behind is read from the same opening."""
+    path = tmp_path / "steps.jsonl.gz"
+    path.write_bytes(gzip.compress(b"".join(step(n, text="x" * 100_000) for n in range(100)), 1))
+    source = make(path)
+    assert len(ids(source)) == 100
+    opened = list[Offsets]()
+    real = Offsets.open
+
+    def open_it(file: Offsets) -> IO[bytes]:
+        opened.append(file)
+        return real(file)
+
+    monkeypatch.setattr(Offsets, "open", open_it)
+
+    assert len(ids(source)) == 100
+
+    assert len(opened) == 1
 
 
 @pytest.mark.parametrize("missing", [1, 4, 8])
