@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from whence.log import Log, cause, close, emit, open, span  # noqa: A004 it is `whence.open`
     from whence.query import Query
     from whence.recorder.receipt import Receipt
+    from whence.tracing.decorator import traced
 
 __version__ = "0.1.0"
 
@@ -47,6 +48,7 @@ _HOMES = {
     "Event": "whence.event",
     "Query": "whence.query",
     "Receipt": "whence.recorder.receipt",
+    "traced": "whence.tracing.decorator",
 }
 
 _ROOMS = ("swarm",)
@@ -71,6 +73,7 @@ __all__ = [
     "open",
     "span",
     "swarm",
+    "traced",
 ]
 
 

@@ -33,8 +33,8 @@ class Span(Cause):
 
     # What is recorded inside has this very object as its cause, which saves making one.
     __slots__ = (
-        "_cause", "_data", "_extras", "_forks", "_is_told", "_names", "_private", "_recorder",
-        "_start_ns", "_status", "_time_ns", "_token",
+        "_cause", "_data", "_extras", "_forks", "_inner", "_is_told", "_names", "_private",
+        "_recorder", "_start_ns", "_status", "_time_ns", "_token",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +52,8 @@ class Span(Cause):
         self._private = private
         self._status: Status = "success"
         self._token: Token[Cause | None] | None = None
+        # While it pauses: what was the cause just before, itself or a span inside.
+        self._inner: Cause | None = None
         self.id = self.text = ""
 
     def output(self, text: Any = None, **attributes: Any) -> None:
@@ -148,13 +150,19 @@ class Span(Cause):
 
     def pause(self) -> None:
         """Stop being the cause of what is recorded here, as while a generator waits; `resume` goes on."""
-        if self._token is not None:
-            leave(self._recorder.cause_variable, self._token)
+        if self._token is not None and self._inner is None:
+            variable = self._recorder.cause_variable
+            self._inner = variable.get()
+            leave(variable, self._token)
 
     def resume(self) -> None:
-        """Be the cause of what is recorded here again, after `pause`."""
-        if self._token is not None:
-            self._token = self._recorder.cause_variable.set(self)
+        """Go on after `pause`, here: with this span, or one that was opened in it, as the cause."""
+        inner, self._inner = self._inner, None
+        if self._token is not None and inner is not None:
+            variable = self._recorder.cause_variable
+            self._token = variable.set(self)
+            if inner is not self:
+                variable.set(inner)
 
     def _note_end(self, error: BaseException) -> None:
         if isinstance(error, GeneratorExit) or (

@@ -17,12 +17,11 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from whence.event import STATUSES, Status, decode_json
 from whence.log import Log, default
 from whence.recorder.context import Cause
-from whence.recorder.context import Sent
 from whence.recorder.envelope import write_extras
 from whence.recorder.recorder import Recorder
 from whence.recorder.span import Span
@@ -31,6 +30,8 @@ from whence.tracing.events import OWN_KEYS, SUMMARY_MAX, TraceEvent, tell
 from whence.tracing.layers import as_name, as_text, code_of, layer_of, operation_of
 from whence.tracing.logger import is_logged, log_event
 from whence.tracing.switches import OFF_RANK, RANKS, Console, Switch, Switchboard
+
+F = TypeVar("F")
 
 _LOOK_EVERY_S = 1.0
 _RANDOM_BYTES = 8
@@ -120,7 +121,7 @@ class TraceContext(Span):
         if cause is None:
             self.trace = trace_id
         self.above = above = _step_around(cause)
-        self._is_kept = tracer.is_sampled() if above is None else above._is_kept
+        self._is_kept = tracer.is_sampled(cause) if above is None else above._is_kept
         if tracer.outlets:
             tracer.announce(self)
         return self
@@ -177,7 +178,7 @@ class TraceContext(Span):
 def _step_around(cause: Cause | None) -> TraceContext | None:
     """The traced step that something happens in, also where spans of another kind stand between."""
     while cause is not None and not isinstance(cause, TraceContext):
-        cause = cause._cause if isinstance(cause, Span) else None
+        cause = cause.outer()
     return cause
 
 
@@ -300,8 +301,13 @@ class Tracer:
     def _folder(self) -> Path:
         return find_folder() if self._log is None else self._log.folder
 
-    def is_sampled(self) -> bool:
-        """Whether a trace that begins now is to be recorded as a whole."""
+    def is_sampled(self, cause: Cause | None = None) -> bool:
+        """Whether a trace that begins here is to be recorded as a whole: as its sender chose, if one did."""
+        while cause is not None:
+            chosen = cause.says_sampled()
+            if chosen is not None:
+                return chosen
+            cause = cause.outer()
         rate = self.switch.sample
         return rate >= 1 or random.random() < rate
 
@@ -424,6 +430,23 @@ class Tracer:
             event = _tell(recorder, trace_id, cause, now, 0, layer, name, told, data, private)
             self.tell(above, None, event)
         return trace_id
+
+    def traced(
+        self,
+        hrm: str,
+        operation: str | None = None,
+        component: str | None = None,
+        **options: Any,
+    ) -> Callable[[F], F]:
+        """Trace each call of a function, of any kind, where tracing is on; use it as a decorator.
+
+        The operation is the function's name, and the component its file, where none is given.
+        `level`, `agent` and `target` are those of `span`; `arguments=True` and `result=True` keep what
+        went in and came out.
+        """
+        from whence.tracing.decorator import traced_by
+
+        return traced_by(self, hrm, operation, component, **options)
 
     def _may_look(self) -> bool:
         """Within a trace nothing is switched: it is told whole or not at all."""
