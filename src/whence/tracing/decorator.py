@@ -33,8 +33,6 @@ _DEPTH_MAX = 4
 
 
 @overload
-def traced(function: F, /) -> F: ...
-@overload
 def traced(
     name: str | None = None,
     /,
@@ -46,6 +44,8 @@ def traced(
     arguments: bool = False,
     result: bool = False,
 ) -> Callable[[F], F]: ...
+@overload
+def traced(function: F, /) -> F: ...
 def traced(
     name: Any = None,
     /,
@@ -216,10 +216,6 @@ def _wrap_generator(function: Any, start: _Start, keep: _Keep) -> Any:
                 span.pause()
                 try:
                     given = yield value
-                except GeneratorExit:
-                    span.resume()
-                    span.note(ended_by="GeneratorExit")
-                    return generator.close()
                 except BaseException as error:  # noqa: BLE001 - handed on, whatever it is
                     span.resume()
                     go_on, given = generator.throw, error
@@ -244,11 +240,6 @@ def _wrap_async_generator(function: Any, start: _Start, keep: _Keep) -> Any:  # 
                 span.pause()
                 try:
                     given = yield value
-                except GeneratorExit:
-                    span.resume()
-                    span.note(ended_by="GeneratorExit")
-                    await generator.aclose()
-                    return
                 except BaseException as error:  # noqa: BLE001 - handed on, whatever it is
                     span.resume()
                     go_on, given = generator.athrow, error
@@ -281,9 +272,6 @@ class _NoSpan:
         """Nothing to do."""
 
     def resume(self) -> None:
-        """Nothing to do."""
-
-    def note(self, **_: Any) -> None:
         """Nothing to do."""
 
 
