@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import tzinfo
 from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from whence.ask.causality import Causality
     from whence.ask.health import Health
     from whence.ask.references import Subject
+    from whence.ask.spans import Spans
     from whence.ask.stores import Stores
     from whence.ask.timeline import Timeline
     from whence.index import Index, Problem, Statistic
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 _inherited: list[object] = []
-_RECORDING = ("emit", "emit_async", "span", "cause", "current_cause")
+_RECORDING = ("emit", "emit_async", "span", "cause", "current_cause", "cause_around")
 
 
 class Emit(Protocol):
@@ -159,6 +159,8 @@ class Log:
     """Name the cause of what is recorded inside a block. See `Recorder.cause`."""
     current_cause: Callable[[], str | None]
     """The cause that an event recorded here and now would name. See `Recorder.current_cause`."""
+    cause_around: Callable[[], str | None]
+    """The same without what this process was started for. See `Recorder.cause_around`."""
 
     def __getattr__(self, name: str) -> Any:
         # Asked once for each: from then on they are attributes. A cached property would take a lock
@@ -341,6 +343,7 @@ class Log:
             NotFoundError: nothing of the kind is recorded.
         """
         from whence.ask.questions import find_moment
+        from whence.ask.zones import local_zone
 
         return find_moment(
             self._stores, phrase, agent=agent, target=target, now=time.time_ns(), zone=local_zone()
@@ -355,6 +358,12 @@ class Log:
             ValueError: it does not parse, or does more than read.
         """
         return self._need(statement).sql(statement, params, self._warn)
+
+    def spans(self) -> "Spans":
+        """The questions about steps: the newest, the tree of one, how long layers took. See `Spans`."""
+        from whence.ask.spans import Spans
+
+        return Spans(self._stores(), time.time_ns)
 
     def statistics(self, query: Query = Query()) -> "list[Statistic]":
         """Count events and add up durations, per primitive and type."""
@@ -579,21 +588,3 @@ def close() -> None:
         log, _default = _default, None
     if log is not None:
         log.close()
-
-
-def local_zone() -> tzinfo:
-    """The zone that this machine's clocks show, with its changes of the year where it names them."""
-    from datetime import UTC, datetime
-    from zoneinfo import ZoneInfo
-
-    name = os.environ.get("TZ", "").removeprefix(":")
-    file = Path("/etc/localtime")
-    try:
-        if not name:
-            name = os.path.realpath(file).partition("/zoneinfo/")[2]
-        if name:
-            return ZoneInfo(name)
-        with file.open("rb") as rules:
-            return ZoneInfo.from_file(rules)
-    except (OSError, ValueError, KeyError):
-        return datetime.now(UTC).astimezone().tzinfo or UTC

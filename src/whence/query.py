@@ -45,6 +45,15 @@ class Query(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.own or self.primitive == OWN
 
 
+class StepQuery(Query, frozen=True, kw_only=True, omit_defaults=True):
+    """Which steps are wanted: events that took time, or that say how they ended as a tracer's do.
+
+    With `slow` only those that took so many nanoseconds.
+    """
+
+    slow: int | None = None
+
+
 _EQUAL_FIELDS = ("target", "agent", "primitive", "type", "parent", "status")
 
 
@@ -58,9 +67,17 @@ def matches(query: Query, event: Event) -> bool:
             return False
     if query.trace is not None and query.trace not in (event.trace, event.id):
         return False
+    if isinstance(query, StepQuery) and not _is_step(query, event):
+        return False
     if query.since is not None and event.time_ns < query.since:
         return False
     return query.until is None or event.time_ns < query.until
+
+
+def _is_step(query: StepQuery, event: Event) -> bool:
+    if query.slow is not None:
+        return event.duration is not None and event.duration >= query.slow
+    return event.duration is not None or event.status is not None
 
 
 def clean_target(text: str) -> str:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ from whence.index import lookup as lookup_module
 from whence.index.schema import INT_MAX, INT_MIN
 from whence.journal.reader import Reader
 from whence.line import decode_line
-from whence.query import Query, matches
+from whence.query import Query, StepQuery, matches
 
 SEGMENTS = ("2026-09-21.0000", "2026-09-21.0001", "2026-09-22.0000")
 WRITERS = ("w00000000000", "w11111111111")
@@ -257,6 +258,9 @@ def test_every_question_is_answered_as_by_filtering_everything(
             until=data.draw(st.sampled_from([None, None, *times, *BOUNDS])),
             own=data.draw(st.booleans()),
         )
+        if data.draw(st.booleans()):
+            slow = data.draw(st.sampled_from([None, None, 0, 1, 10**9]))
+            query = StepQuery(**msgspec.structs.asdict(query), slow=slow)
         if query.trace is not None and has_circle(world):
             return
         newest_first = data.draw(st.booleans())

@@ -18,8 +18,9 @@ import pytest
 import whence
 from tests.unit.index.lines import append, make_line
 from whence.ask.health import Health
+from whence.ask.zones import local_zone
 from whence.errors import FormatError, NotFoundError, PhraseError, StoreError
-from whence.log import Log, local_zone
+from whence.log import Log
 from whence.query import Query
 
 

@@ -275,7 +275,7 @@ def _writers(found: Survey) -> Iterator[WriterHealth]:
         host, pid, program = about.get("host"), about.get("pid"), about.get("program")
         yield WriterHealth(
             name=name,
-            state=_state(heard, about, here, boot),
+            state=_state(heard.is_closed, about, here, boot),
             opened=heard.opened.time_ns if heard.opened is not None else None,
             last=_last(heard),
             lost=lost.get(name, 0),
@@ -289,8 +289,13 @@ def _last(heard: Heard) -> int:
     return heard.last.time_ns
 
 
-def _state(heard: Heard, about: dict[str, Any], here: str, boot: str | None) -> State:
-    if heard.is_closed:
+def state_now(is_closed: bool, about: dict[str, Any]) -> State:
+    """What became of a writer, by what it said of itself when it opened."""
+    return _state(is_closed, about, socket.gethostname(), _boot_id())
+
+
+def _state(is_closed: bool, about: dict[str, Any], here: str, boot: str | None) -> State:
+    if is_closed:
         return "closed"
     if about.get("host") not in (None, here):
         return "elsewhere"

@@ -1,6 +1,8 @@
-"""The zone database of this machine, for `times`, which reads no disk itself."""
+"""The zones of this machine, for `times`, which reads no disk itself."""
 
-from datetime import tzinfo
+import os
+from datetime import UTC, datetime, tzinfo
+from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 
@@ -11,3 +13,18 @@ def find_zone(name: str) -> tzinfo | None:
     except (OSError, ValueError, KeyError):
         meant = {known.lower(): known for known in available_timezones()}.get(name.lower())
         return ZoneInfo(meant) if meant is not None else None
+
+
+def local_zone() -> tzinfo:
+    """The zone that this machine's clocks show, with its changes of the year where it names them."""
+    name = os.environ.get("TZ", "").removeprefix(":")
+    file = Path("/etc/localtime")
+    try:
+        if not name:
+            name = os.path.realpath(file).partition("/zoneinfo/")[2]
+        if name:
+            return ZoneInfo(name)
+        with file.open("rb") as rules:
+            return ZoneInfo.from_file(rules)
+    except (OSError, ValueError, KeyError):
+        return datetime.now(UTC).astimezone().tzinfo or UTC

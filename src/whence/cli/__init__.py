@@ -14,13 +14,13 @@ _INTERRUPTED = 130
 VERSION_FLAGS = ("--version", "-V")
 
 
-def main() -> int:
-    """Run the command line of this process and return its exit code."""
+def main(*words: str) -> int:
+    """Run the command line of this process, `words` before it, and return its exit code."""
     # Loading code makes next to no garbage. Without looking for it, also not at the end, a short
     # answer comes a fifth sooner.
     gc.set_threshold(_ALLOCATIONS)
     try:
-        code = _run()
+        code = _run([*words, *sys.argv[1:]])
     except KeyboardInterrupt:
         code = _INTERRUPTED
     finally:
@@ -30,14 +30,14 @@ def main() -> int:
     return code
 
 
-def _run() -> int:
-    if len(sys.argv) == 2 and sys.argv[1] in VERSION_FLAGS:
+def _run(arguments: list[str]) -> int:
+    if len(arguments) == 1 and arguments[0] in VERSION_FLAGS:
         from whence import __version__
 
         return _say(f"whence {__version__}\n")
     from whence.cli.app import run
 
-    return run(sys.argv[1:], sys.argv[0])
+    return run(arguments, sys.argv[0])
 
 
 def _say(text: str) -> int:

@@ -25,12 +25,14 @@ VERBS = {
         "show": "What happened to a task, agent, channel or event",
         "why": "What led to something, and what else that led to",
         "tail": "The newest events, and what comes next",
+        "spans": "Steps, how long they took, and the tree of a trace",
+        "stats": "How long the steps of each layer take, and which fail",
         "find": "Events that contain a text or a pattern",
         "sql": "Any question, as SQL",
         "sources": "Other programs' stores that are asked too",
     },
     "Keep": {
-        "export": "Events as JSON lines",
+        "export": "Events for other tools",
         "doctor": "Is the journal whole, and what is wrong if not",
     },
     "Begin": {

@@ -12,7 +12,7 @@ DEFAULT_VERB = "show"
 # Every option of several verbs that takes a value. Options of one verb stand behind that verb.
 VALUE_OPTIONS = frozenset(
     "--agent -a --task --channel --target --primitive -p --type --status --trace-id --since -S --until -U"
-    " --causality --source --depth -n --number -o --output --color -C --dir".split()
+    " --causality --source --depth -n --number --last --hrm --slow --operation -o --output --color -C --dir".split()
 )
 
 

@@ -59,7 +59,7 @@ def show_live(
                 yield format_event(event)
 
         # Following begins before the newest are read, so that nothing falls between the two.
-        live = _follow(log, query) if follow else iter(())
+        live = follow_log(log, query) if follow else iter(())
         waiting = [news for news in islice(live, 1) if news is not None]
         shown: set[tuple[str, int]] = set()
         if log.exists():
@@ -80,7 +80,7 @@ def show_live(
             told = len(log.warnings)
 
 
-def _follow(log: "Log", query: Query) -> "Iterator[Event | Problem | None]":
+def follow_log(log: "Log", query: Query) -> "Iterator[Event | Problem | None]":
     """Give what is recorded, and perhaps more than `query` lets through, until its window is over."""
     until = query.until
     if until is None:

@@ -33,6 +33,8 @@ Declared = Callable[..., None]
 
 Decorator = Callable[[Declared], Declared]
 
+Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
+
 
 def number_of(*names: str, help: str) -> Decorator:  # noqa: A002 click's word
     """An option that takes a number from 0."""
@@ -355,8 +357,8 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
     until: str | None = None
     own: bool = False
 
-    def query(self, log: "Log", screen: Screen) -> "Query":
-        """Settle the time phrases and say on stderr what window they mean."""
+    def query(self, log: "Log", screen: Screen, *, is_quiet: bool = False) -> "Query":
+        """Settle the time phrases and say on stderr what window they mean, unless `is_quiet`."""
         from whence.query import Query, clean_target
 
         query = Query(
@@ -378,7 +380,7 @@ class Filters(msgspec.Struct, frozen=True, kw_only=True):
                 f"--until {until!r} is before --since {since!r}: "
                 f"{describe_window(query, utc=screen.utc)}{hint}"
             )
-        if query.since is not None or query.until is not None:
+        if not is_quiet and (query.since is not None or query.until is not None):
             screen.note(describe_window(query, utc=screen.utc))
         return query
 
@@ -393,7 +395,7 @@ def describe_window(query: "Query", *, utc: bool) -> str:
     from datetime import UTC
 
     from whence.ask.times import format_window
-    from whence.log import local_zone
+    from whence.ask.zones import local_zone
 
     return format_window(query.since, query.until, UTC if utc else local_zone())
 
@@ -459,16 +461,9 @@ def _complete_folder(
     return [CompletionItem(incomplete, type="dir")]
 
 
-def _complete_agent(
-    ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    return _complete(ctx, incomplete, "agents")
-
-
-def _complete_target(
-    ctx: click.Context, _param: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    return _complete(ctx, incomplete, "targets")
+def complete_named(kind: Literal["agents", "targets"]) -> Completer:
+    """Offer the names of one kind that the index knows now."""
+    return lambda ctx, _param, incomplete: _complete(ctx, incomplete, kind)
 
 
 def _complete(
@@ -522,16 +517,16 @@ def _known(folder: Path) -> "Iterator[Index | None]":
 
 _FILTERS: list[Decorator] = [
     click.option(
-        "-a", "--agent", metavar="A", shell_complete=_complete_agent, help="Who did it."
+        "-a", "--agent", metavar="A", shell_complete=complete_named("agents"), help="Who did it."
     ),
     click.option(
-        "--task", metavar="T", shell_complete=_complete_target, help="What it was done to: a task,"
+        "--task", metavar="T", shell_complete=complete_named("targets"), help="What it was done to: a task,"
     ),
     click.option(
-        "--channel", metavar="C", shell_complete=_complete_target, help="a channel,"
+        "--channel", metavar="C", shell_complete=complete_named("targets"), help="a channel,"
     ),
     click.option(
-        "--target", metavar="T", shell_complete=_complete_target, help="or anything else."
+        "--target", metavar="T", shell_complete=complete_named("targets"), help="or anything else."
     ),
     click.option(
         "-p", "--primitive", metavar="P", help="The part of the system: ops, bridge, spawn, …"

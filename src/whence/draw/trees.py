@@ -11,7 +11,7 @@ entered, so cycles end and every node is drawn once. What the limits leave out i
 place where it is missing.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -86,9 +86,9 @@ def tree(
             continue
         item = levels[-1].pop()
         dotted = not isinstance(item, _Folded) and is_dotted(item)
-        strokes = _strokes(levels, branches, max_width, dotted=dotted)
+        strokes = draw_strokes(levels, branches, max_width, dotted=dotted)
         if ascii:
-            strokes = printable(strokes.translate(_ASCII_STROKES), ascii=True)
+            strokes = in_ascii(strokes)
         if isinstance(item, _Folded):
             yield _line(strokes, f"{ellipsis} {item.size:,} more", "", max_width, ellipsis)
             continue
@@ -131,10 +131,14 @@ def _count(
     return len(counted) - size
 
 
-def _strokes(
-    levels: list[list[Node | _Folded]], branches: Branches, max_width: int | None, *, dotted: bool
+def draw_strokes(
+    levels: Sequence[object],
+    branches: Branches,
+    max_width: int | None = None,
+    *,
+    dotted: bool = False,
 ) -> str:
-    """Draw what stands left of a label; a level goes on while something is left to draw there."""
+    """Draw what stands left of a label, from what is left to draw at each level, true if anything is."""
     depth = len(levels) - 1
     if depth == 0:
         return ""
@@ -150,6 +154,11 @@ def _strokes(
     if dotted:
         tee, elbow = branches.tee_dotted or tee, branches.elbow_dotted or elbow
     return _MARGIN + fold + "".join(bars) + (tee if levels[-1] else elbow)
+
+
+def in_ascii(strokes: str) -> str:
+    """The plain look of strokes."""
+    return printable(strokes.translate(_ASCII_STROKES), ascii=True)
 
 
 def _line(

@@ -10,8 +10,6 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import msgspec
-
 from whence.event import OWN, Event
 from whence.index.database import BrokenError
 from whence.index.family import find_id, find_ids, stored_end
@@ -23,6 +21,7 @@ from whence.index.rollups import (
     minute_start,
     minutes_with,
     read_rollups,
+    timed_kinds,
 )
 from whence.index.rows import (
     PLACE_COLUMNS,
@@ -46,8 +45,9 @@ from whence.index.schema import (
     prefix_span,
     tick,
 )
+from whence.index.windows import between, is_far
 from whence.journal.reader import Reader
-from whence.query import Query, matches
+from whence.query import Query, StepQuery, matches
 
 _RARE = 100
 """Kinds are rare if this many times their events are still fewer than all."""
@@ -220,10 +220,19 @@ class Lookup:
             if time == TICK:
                 terms.append(f"{TICK} {sign} ?")
                 values.append(tick(bound))
+        if isinstance(query, StepQuery):
+            terms.append(self._step(query))
         if is_far(query):
             terms.append("e.seq NOT IN (SELECT value FROM json_each(?))")
             values.append(json.dumps(self._outside(query)))
         return Filter(time, " AND ".join(terms) or "1", tuple(values))
+
+    def _step(self, query: StepQuery) -> str:
+        """The condition on steps; a kind without a status may have some that are none."""
+        if query.slow is not None:
+            return f"+duration >= {min(query.slow, INT_MAX)}"
+        untold = [number for number, (_, _, status) in self._kinds.items() if status is None]
+        return f"(+duration IS NOT NULL OR +kind NOT IN ({', '.join(map(str, untold))}))"
 
     def _outside(self, query: Query) -> list[int]:
         """Events outside the bounds of a query, of those at the ends of time: only lines know."""
@@ -254,6 +263,7 @@ class Lookup:
 
     def kinds_of(self, query: Query) -> list[int]:
         """The kinds that a query lets through."""
+        timed = timed_kinds(self._db) if isinstance(query, StepQuery) else None
         return [
             number
             for number, (primitive, type_, status) in self._kinds.items()
@@ -261,6 +271,7 @@ class Lookup:
             and query.primitive in (None, primitive)
             and query.type in (None, type_)
             and query.status in (None, status)
+            and (timed is None or status is not None or number in timed)
         ]
 
     def kind(self, number: int) -> Kind:
@@ -478,6 +489,10 @@ class Lookup:
             )
         ]
 
+    def read(self, statement: str, values: Any) -> list[tuple[Any, ...]]:
+        """Run a statement of this package."""
+        return self._db.execute(statement, values).fetchall()
+
     def rollups(self, query: Query, low: int, high: int) -> Summary:
         """The stored roll-ups of the minutes [low, high), for the kinds that a query lets through."""
         return read_rollups(self._db, self.kinds_of(query), low, high)
@@ -562,21 +577,6 @@ WITH RECURSIVE path(seq) AS (
   WHERE e.parent IS NOT NULL)
 SELECT seq FROM path
 """
-
-
-def is_far(query: Query) -> bool:
-    """Whether a bound is where the index cannot tell times apart: it keeps 64 bits."""
-    bounds = (query.since, query.until)
-    return any(bound is not None and not INT_MIN < bound <= INT_MAX for bound in bounds)
-
-
-def between(query: Query, since: int, until: int) -> Query:
-    """The query within other bounds, where what lies at the ends of time is not told apart."""
-    return msgspec.structs.replace(
-        query,
-        since=since if since > INT_MIN else None,
-        until=until if until <= INT_MAX else None,
-    )
 
 
 def _broken(error: Exception) -> BrokenError:

@@ -166,6 +166,12 @@ def count_kinds(db: sqlite3.Connection) -> dict[int, int]:
     return dict(db.execute(find, (len(_PER_LEVEL) - 1,)).fetchall())
 
 
+def timed_kinds(db: sqlite3.Connection) -> frozenset[int]:
+    """The kinds of which some event has a duration."""
+    find = "SELECT DISTINCT kind FROM rollups WHERE level = ? AND durations IS NOT NULL"
+    return frozenset(kind for (kind,) in db.execute(find, (len(_PER_LEVEL) - 1,)))
+
+
 def minutes_with(
     db: sqlite3.Connection, kinds: list[int], low: int, high: int, *, newest_first: bool
 ) -> Iterator[int]:

@@ -7,7 +7,7 @@ does not matter in which order or in which pieces they came. Pure.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from whence.errors import CorruptError
 
@@ -96,6 +96,11 @@ class Sketch:
             if seen > rank:
                 return min(max(_middle(number), float(self.low)), float(self.high))
         return float(self.high)
+
+    def spread(self) -> Iterator[tuple[int, int]]:
+        """The durations, each within `ACCURACY`, and how many there are of it."""
+        for number, count in self.bins.items():
+            yield min(max(round(_middle(number)), self.low), self.high), count
 
     def encode(self) -> bytes:
         """Write the sketch in few bytes; a single duration is just itself."""

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from whence.errors import CorruptError
 from whence.index.database import BrokenError
-from whence.index.lookup import Lookup, between, is_far
+from whence.index.lookup import Lookup
 from whence.index.rollups import Summary, add_summary, minute_start, split_window, summarise
 from whence.index.sketch import Sketch
-from whence.query import Query
+from whence.index.windows import between, is_far
+from whence.query import Query, StepQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class Statistic:
     count: int
     errors: int
     durations: Sketch
+    blocked: int = 0
 
     @property
     def total_ns(self) -> int:
@@ -42,10 +44,11 @@ class Statistic:
 
 def statistics(lookup: Lookup, query: Query) -> list[Statistic]:
     """Count what matches, per primitive and type, in their order."""
-    named = (query.target, query.agent, query.parent, query.trace)
+    slow = query.slow if isinstance(query, StepQuery) else None
+    named = (query.target, query.agent, query.parent, query.trace, slow)
     whole = None if is_far(query) else split_window(query.since, query.until)
     if whole is None or any(name is not None for name in named):
-        return _group(lookup, _from_entries(lookup, query))
+        return _group(lookup, query, _from_entries(lookup, query))
     low, high = whole
     try:
         total = lookup.rollups(query, low, high)
@@ -60,7 +63,7 @@ def statistics(lookup: Lookup, query: Query) -> list[Statistic]:
         part = _from_entries(lookup, between(query, since, until))
         for kind, (count, durations) in part.items():
             add_summary(total, kind, count, durations)
-    return _group(lookup, total)
+    return _group(lookup, query, total)
 
 
 def _from_entries(lookup: Lookup, query: Query) -> Summary:
@@ -68,18 +71,24 @@ def _from_entries(lookup: Lookup, query: Query) -> Summary:
     return {} if wanted is None else summarise(lookup.cells(wanted))
 
 
-def _group(lookup: Lookup, total: Summary) -> list[Statistic]:
+def _group(lookup: Lookup, query: Query, total: Summary) -> list[Statistic]:
     """Bring the statuses of each primitive and type together."""
-    groups: dict[tuple[str, str], tuple[int, int, Sketch]] = {}
+    groups: dict[tuple[str, str], tuple[int, int, int, Sketch]] = {}
     for number, (count, durations) in total.items():
         primitive, type_, status = lookup.kind(number)
-        before, errors, sketch = groups.setdefault((primitive, type_), (0, 0, Sketch()))
+        if isinstance(query, StepQuery) and status is None:
+            # Roll-ups count all of a kind; of one without a status, steps are what took time.
+            count = durations.count
+            if not count:
+                continue
+        before, errors, blocked, sketch = groups.setdefault((primitive, type_), (0, 0, 0, Sketch()))
         sketch.merge(durations)
-        failed = count if status == "error" else 0
-        groups[primitive, type_] = (before + count, errors + failed, sketch)
+        errors += count if status == "error" else 0
+        blocked += count if status == "blocked" else 0
+        groups[primitive, type_] = (before + count, errors, blocked, sketch)
     return [
-        Statistic(primitive, type_, count, errors, sketch)
-        for (primitive, type_), (count, errors, sketch) in sorted(
+        Statistic(primitive, type_, count, errors, sketch, blocked)
+        for (primitive, type_), (count, errors, blocked, sketch) in sorted(
             groups.items(), key=lambda group: group[0]
         )
     ]
