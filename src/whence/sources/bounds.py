@@ -49,8 +49,11 @@ class Bound:
         """The view that a statement reads, if it reads one."""
         (schema,) = self._connection.execute("PRAGMA schema_version").fetchone()
         if schema != self._schema:
-            named = self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'view'")
-            self._views = {f'"{name}"'.lower(): name for (name,) in named}
+            named = self._connection.execute(
+                "SELECT CAST(name AS BLOB) FROM sqlite_master WHERE type = 'view'"
+            )
+            names = [name.decode(errors="replace") for (name,) in named]
+            self._views = {f'"{name}"'.lower(): name for name in names}
             self._schema = schema
             self._connection.set_progress_handler(self._look if self._views else None, _STEPS)
         if not self._views:

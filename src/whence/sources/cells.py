@@ -73,11 +73,16 @@ class Cells:
         self.weight = 0
         """About how many bytes of long texts were read."""
         self._encoding = ""
-        connection.text_factory = self._decode
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, HELD_MAX)
         connection.create_function(_HAS_LONG, 1, self._has_long, deterministic=True)
         connection.create_function(_BEGINNING, 4, self._find_beginning, deterministic=True)
         connection.create_function(_SHORTEN, 2, self._shorten, deterministic=True)
+
+    def look_closely(self) -> bool:
+        """From now on take texts of any bytes and length; False if it was so. Python's own reading is quicker."""
+        was = self._connection.text_factory == self._decode
+        self._connection.text_factory = self._decode
+        return not was
 
     def learn(self) -> bool:
         """Find the long cells of the tables that were asked for; whether there are more than was known."""
@@ -103,6 +108,7 @@ class Cells:
     def _shorten(self, data: bytes, kind: str) -> str | bytes:
         if kind == "blob":
             return data[:_HEAVY]
+        self.look_closely()
         encoding = self._find_encoding()
         text = data.decode(encoding, errors="replace")
         return text if len(data) <= KEPT else self._mark(_begin(data[:KEPT], encoding), len(text))
@@ -136,6 +142,7 @@ class Cells:
                 beginning = _begin(blob.read(KEPT), encoding)
         except sqlite3.Error:
             return None
+        self.look_closely()
         return self._mark(beginning, self._lengths[key])
 
     def _find_encoding(self) -> str:

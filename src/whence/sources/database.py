@@ -288,8 +288,8 @@ class Database:
                         self._check_unchanged(opened)
                         yield fresh
                     break
-                except sqlite3.DataError as error:
-                    if not (_is_too_big(error) and self._learn(opened)):
+                except (sqlite3.DataError, sqlite3.OperationalError) as error:
+                    if not self._learn(opened, error):
                         raise
         except sqlite3.Error as error:
             # Half of a page from before and half from after looks like damage, and is none.
@@ -332,9 +332,13 @@ class Database:
             with self._lock:
                 cursor.close()
 
-    def _learn(self, opened: _Opened) -> bool:
+    def _learn(self, opened: _Opened, error: sqlite3.Error) -> bool:
+        """Whether the statement that failed will do when it is run again."""
         with self._lock:
-            return opened.cells.learn()
+            if _primary_code(error) == sqlite3.SQLITE_TOOBIG:
+                return opened.cells.learn()
+            # What is none of SQLite's own errors is a text that is no UTF-8.
+            return not _primary_code(error) and opened.cells.look_closely()
 
     def _check_unchanged(self, opened: _Opened) -> None:
         # A copy stays what it is until the next question.
@@ -497,7 +501,6 @@ def _connect(path: str, how: str, timeout_s: float) -> sqlite3.Connection:
         check_same_thread=False,
     )
     try:
-        connection.text_factory = _decode_text
         connection.execute("PRAGMA query_only = ON")
         # What the schema of a stranger's file calls must not do more than compute.
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -513,10 +516,6 @@ def _fit(value: Any) -> Any:
     if isinstance(value, int):
         return value if value in _INTS else float(value)
     return value.encode(errors="replace").decode() if isinstance(value, str) else value
-
-
-def _decode_text(text: bytes) -> str:
-    return text.decode(errors="replace")
 
 
 def _open_copy(path: Path, real: str) -> _Opened:
@@ -567,11 +566,6 @@ def _copy_file(file: str, copy: str) -> str:
 def _primary_code(error: sqlite3.Error) -> int:
     """SQLite's code without its detail; 0 where the error is none of SQLite's own."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
-
-
-def _is_too_big(error: sqlite3.Error) -> bool:
-    """Whether SQLite met a cell that is too long to be held."""
-    return _primary_code(error) == sqlite3.SQLITE_TOOBIG
 
 
 def _translate(path: Path, error: sqlite3.Error) -> WhenceError:

@@ -22,6 +22,8 @@ _SECOND = _DAY_SHAPE + "{between}??:??:??"
 """How a text begins that has seconds. What stands for the marks need not be looked at: it is digits, or the
 text is no time."""
 _SECOND_LENGTH = len("2026-11-20T19:27:35")
+_NO_OFFSET_MAX = len("2026-11-20T19:27:35+1")
+"""A text that names an offset is longer."""
 _NS_PER_S = 10**9
 
 PAGE = 200
@@ -209,8 +211,14 @@ class Times:
             # Texts and bytes come after all numbers.
             odd = Condition(f"{self._name} >= ''")
             bounds = self._number_bounds(query)
-        asked = [*conditions, self._is_said(), *bounds, self._is_none(conditions, odd)]
-        return self._by([self._name], columns, asked, newest_first=newest_first, is_paged=is_paged)
+        return self._by(
+            [self._name],
+            columns,
+            [*conditions, self._is_said(), *bounds],
+            self._is_any(conditions, odd),
+            newest_first=newest_first,
+            is_paged=is_paged,
+        )
 
     def by_second(
         self,
@@ -230,12 +238,14 @@ class Times:
         # One that names no second, or an offset.
         odd = Condition(
             f"{self._name} NOT GLOB '{whole}*' AND {self._name} GLOB '{_DAY_SHAPE}*'"
-            f" OR {self._name} GLOB '{'?' * _SECOND_LENGTH}*[+-]*'"
+            f" OR length({self._name}) > {_NO_OFFSET_MAX}"
+            f" AND {self._name} GLOB '{'?' * _SECOND_LENGTH}*[+-]*'"
         )
         return self._by(
             [f"substr({self._name}, 1, 10)", f"substr({self._name}, 12, 8)"],
             columns,
-            [*conditions, self._is_said(), self._is_none(conditions, odd)],
+            [*conditions, self._is_said()],
+            self._is_any(conditions, odd),
             newest_first=newest_first,
             is_paged=is_paged,
         )
@@ -245,6 +255,7 @@ class Times:
         terms: list[str],
         columns: tuple[str, ...],
         conditions: list[Condition],
+        odd: Condition,
         *,
         newest_first: bool,
         is_paged: bool,
@@ -252,10 +263,11 @@ class Times:
         number, way = self._fitted.table.row_name, "DESC" if newest_first else "ASC"
         if not is_paged or number is None:
             order = _order_by(terms, way)
-            return select(self._fitted, columns, conditions, order=order)
+            return _unless(odd, select(self._fitted, columns, conditions, order=order), -1)
         # With the number, which rows are the first is always the same.
         order = _order_by([*terms, number], way)
-        page = select(self._fitted, (number,), conditions, order=f"{order} LIMIT {PAGE}")
+        page = _unless(odd, select(self._fitted, (number,), conditions, order=order), PAGE)
+        rest = _unless(odd, select(self._fitted, columns, conditions, order=order), -1)
         return _in_turn(
             select(
                 self._fitted,
@@ -263,7 +275,7 @@ class Times:
                 [Condition(f"{number} IN ({page.sql})", page.parameters)],
                 order=order,
             ),
-            select(self._fitted, columns, conditions, order=f"{order} LIMIT -1 OFFSET {PAGE}"),
+            Statement(f"{rest.sql} OFFSET {PAGE}", rest.parameters),
         )
 
     def by_day(
@@ -289,11 +301,11 @@ class Times:
         """Leaves out rows that would take up a page and be no events."""
         return Condition(f"{self._name} IS NOT NULL")
 
-    def _is_none(self, conditions: list[Condition], odd: Condition) -> Condition:
-        """None of the rows that meet the conditions is odd."""
+    def _is_any(self, conditions: list[Condition], odd: Condition) -> Condition:
+        """One of the rows that meet the conditions is odd."""
         looked_at = " AND ".join(f"({each.sql})" for each in [*conditions, odd])
         return Condition(
-            f"NOT EXISTS (SELECT 1 FROM {quote(self._fitted.table.name)} WHERE {looked_at})",
+            f"EXISTS (SELECT 1 FROM {quote(self._fitted.table.name)} WHERE {looked_at})",
             tuple(value for each in [*conditions, odd] for value in each.parameters),
         )
 
@@ -308,6 +320,14 @@ class Times:
 
 def _order_by(terms: list[str], way: str) -> str:
     return f" ORDER BY {', '.join(f'{term} {way}' for term in terms)}"
+
+
+def _unless(odd: Condition, statement: Statement, limit: int) -> Statement:
+    """At most so many rows, and none if something is odd: then none is looked at, either."""
+    return Statement(
+        f"{statement.sql} LIMIT CASE WHEN {odd.sql} THEN 0 ELSE {limit} END",
+        (*statement.parameters, *odd.parameters),
+    )
 
 
 def _in_turn(first: Statement, rest: Statement) -> Statement:

@@ -5,6 +5,7 @@ import re
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
+from threading import Thread
 from typing import Any, NamedTuple
 
 from whence.errors import CorruptError, StoreError, WhenceError
@@ -154,9 +155,10 @@ class Reading:
             if found is not None and matches(query, found):
                 yield found
             return
+        asked = [(feed, self._condition(feed, query)) for feed in self.feeds]
+        self._look_ahead([feed for feed, where in asked if self._is_broad(feed, where, query)])
         streams: list[Iterator[Sorted]] = []
-        for feed in self.feeds:
-            condition = self._condition(feed, query)
+        for feed, condition in asked:
             if condition != NONE:
                 streams += self._streams(feed, condition, query, newest_first)
         for _, _, event in heapq.merge(*streams, key=_order, reverse=newest_first):
@@ -372,6 +374,34 @@ class Reading:
         ]
         return [*streams, self._sorted(feed, several)]
 
+    def _look_ahead(self, feeds: Sequence[Feed]) -> None:
+        """Have what has to be known of whole tables found in all databases at the same time."""
+        if not any(key not in self._learnt for feed in feeds for key in _looks(feed)):
+            return
+        by_database: dict[str, list[Feed]] = {}
+        for feed in feeds:
+            by_database.setdefault(feed.database, []).append(feed)
+
+        def look(several: Sequence[Feed]) -> None:
+            for feed in several:
+                plain, counted = _looks(feed)
+                if not feed.is_by_id or self._has_any(feed, plain[1]):
+                    self._has_any(feed, counted[1])
+
+        mine, *others = by_database.values()
+        threads = [Thread(target=look, args=(several,), daemon=True) for several in others]
+        for thread in threads:
+            thread.start()
+        look(mine)
+        for thread in threads:
+            thread.join()
+
+    def _is_broad(self, feed: Feed, condition: Condition, query: Query) -> bool:
+        """Whether a question lets so many rows of a feed through that they are searched for by time."""
+        if condition == NONE or query.target is not None:
+            return False
+        return condition == ANY or not self._is_led(feed, query)
+
     def _is_led(self, feed: Feed, query: Query) -> bool:
         """Whether an index leads to the rows that a query's agent and target let through."""
         role = "id" if feed.tells.target == "spawn" else feed.tells.target
@@ -384,7 +414,7 @@ class Reading:
 
         An agent that no index leads to is met soon enough along the ids: it does much, or it hardly matters.
         """
-        if condition == ANY or (query.target is None and not self._is_led(feed, query)):
+        if condition == ANY or self._is_broad(feed, condition, query):
             return _NARROW
         return self._count(feed, condition)
 
@@ -405,11 +435,14 @@ class Reading:
     def _first(self, feed: Feed, statement: Condition) -> tuple[Any, ...] | None:
         """The first row of a statement, looked up once for as long as nobody writes to the store."""
         key = (feed.database, statement)
-        if key not in self._learnt:
-            if len(self._learnt) >= _KEPT_MAX:
-                self._learnt.clear()
-            self._learnt[key] = next(self.ask(feed.database, statement), None)
-        return self._learnt[key]
+        try:
+            return self._learnt[key]
+        except KeyError:
+            found = next(self.ask(feed.database, statement), None)
+        if len(self._learnt) >= _KEPT_MAX:
+            self._learnt.clear()
+        self._learnt[key] = found
+        return found
 
     def _has_any(self, feed: Feed, statement: Condition) -> bool:
         """Whether a statement gives rows; what cannot be told is taken for yes."""
@@ -501,6 +534,12 @@ class Reading:
                     if key_of(feed.table.kind, values["id"]) == event_id:
                         return feed.table.kind, values
         return None
+
+
+def _looks(feed: Feed) -> tuple[tuple[str, Condition], tuple[str, Condition]]:
+    """What is asked of a whole table before its rows are given: ids that are plain, times that are counted."""
+    plain, counted = statements.select_plain(feed), statements.select_counted(feed)
+    return (feed.database, plain), (feed.database, counted)
 
 
 def _value_of(kind: str, key: str) -> str | None:
