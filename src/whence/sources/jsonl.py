@@ -227,11 +227,15 @@ class JsonlSource:
         paths, understanding = self._look()
         known = self._sifted.get(value, [])
         is_same = bool(known) and [file.path for file in known] == list(paths.values())
-        if is_same and all(file.is_current() for file in known):
-            return known
         files = None
-        if len(self._sifted) < _SIFTS_MAX and understanding.can_glance(name):
-            files = self._sift(paths, understanding, needle)
+        try:
+            if is_same and all(file.is_current() for file in known):
+                return known
+            if len(self._sifted) < _SIFTS_MAX and understanding.can_glance(name):
+                files = self._sift(paths, understanding, needle)
+        except (OSError, StoreError):
+            # One of several files may fail alone, which is told where all are read.
+            pass
         if files is None:
             return self._update()
         self._sifted[value] = files

@@ -91,7 +91,7 @@ def _ask(path: Path, query: Query, **keys: Any) -> list[SourceEvent]:
     return events
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.lists(_rows(), max_size=8), st.booleans(), st.booleans(), st.integers(1, 300))
 def test_the_first_question_is_answered_as_if_all_were_known(
     tmp_path: Path, written: list[bytes], has_ids: bool, is_ended: bool, size: int
@@ -141,6 +141,23 @@ def test_a_first_question_about_a_name_reads_only_its_lines(tmp_path: Path) -> N
         assert len(list(source.events(Query(target="t7")))) == 11
 
     assert not _is_sifted(source)
+
+
+def test_a_file_that_cannot_be_read_takes_only_its_own_lines(tmp_path: Path) -> None:
+    (tmp_path / "1.jsonl").symlink_to(tmp_path / "nothing")
+    (tmp_path / "2.jsonl").mkdir()
+    other = tmp_path / "3.jsonl"
+    other.write_text(f'{{"at":{START},"on":"a"}}\n')
+
+    with patch.object(jsonl, "SIFTED_MIN", 0):
+        source = open_source(tmp_path, "steps", KEYS)
+        assert [each.id for each in source.events(Query(target="a"))] == ["3.jsonl:1"]
+        source.close()
+        (tmp_path / "1.jsonl").unlink()
+        (tmp_path / "2.jsonl").rmdir()
+        assert source.has_name("target", "a")
+        other.unlink()
+        assert not source.has_name("target", "a")
 
 
 @pytest.mark.parametrize("second", ['"x"', '"\\u0078"'])
