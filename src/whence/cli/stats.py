@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from whence.ask.phrases import shorten
 from whence.ask.steps import Step, say_step
 from whence.cli.formats import dump, format_event, format_pretty, window_keys
 from whence.cli.options import Where, number_of, output_option, verb
@@ -115,7 +116,6 @@ def _draw(found: "Layers", last: int | None, screen: Screen) -> Iterator[str]:
 
 def _say_layer(layer: "Layer", ascii: bool) -> str:  # noqa: A002 the option's one name
     """Say a layer as the seed does: `altitude: 150 ops, avg 8ms, 2 errors`, and what else is known."""
-    name = layer.layer if layer.operation is None else f"{layer.layer}.{layer.operation}"
     words = [format_count(layer.count, "op")]
     if layer.mean is not None:
         words.append(f"avg {format_duration(layer.mean, ascii=ascii)}")
@@ -125,7 +125,12 @@ def _say_layer(layer: "Layer", ascii: bool) -> str:  # noqa: A002 the option's o
     for quantile, value in (("p50", layer.p50), ("p95", layer.p95), ("p99", layer.p99)):
         if value is not None:
             words.append(f"{quantile} {format_duration(value, ascii=ascii)}")
-    return f"{name}: {', '.join(words)}"
+    return f"{_name(layer)}: {', '.join(words)}"
+
+
+def _name(layer: "Layer") -> str:
+    name = layer.layer if layer.operation is None else f"{layer.layer}.{layer.operation}"
+    return shorten(name)
 
 
 def _say_slow(step: Step, ascii: bool) -> str:  # noqa: A002 the option's one name
@@ -137,13 +142,14 @@ def _say_slow(step: Step, ascii: bool) -> str:  # noqa: A002 the option's one na
     name = f"{code}_{step.type}" if code else f"{step.primitive}.{step.type}"
     data = step.event.data if isinstance(step.event.data, dict) else {}
     about = data.get("input")
-    words = f" ({about})" if isinstance(about, str) and about else ""
+    words = f" ({shorten(about)})" if isinstance(about, str) and about else ""
     failed = f" → {step.event.status}" if step.event.status in ("error", "blocked") else ""
-    return f"{name}: {format_duration(step.age or 0, ascii=ascii)}{words}{failed}"
+    return f"{shorten(name)}: {format_duration(step.age or 0, ascii=ascii)}{words}{failed}"
 
 
 def _draw_histogram(layer: "Layer", screen: Screen) -> Iterator[str]:
-    yield screen.paint(screen.text(f"{layer.layer}.{layer.operation}"), "title")
+    for line in screen.lines(_name(layer)):
+        yield screen.paint(line, "title")
     most = max(each.count for each in layer.histogram)
     edges = [
         tuple(format_duration(edge, ascii=screen.ascii) for edge in (each.low, each.high))

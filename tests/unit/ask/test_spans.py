@@ -1,5 +1,6 @@
 """Steps: which there were, which never ended, and the tree of one, whatever hangs in it."""
 
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -318,3 +319,39 @@ def test_what_is_recorded_live_is_told_as_it_comes(book: Book) -> None:
     assert told() == ["[foc] route → success (1ms)", "[alt] plan: u → unfinished, 1s so far"]
     assert told(only_open=True) == ["[alt] plan: u → unfinished, 1s so far"]
     assert told(primitive="focus") == ["[foc] route → success (1ms)"]
+
+
+def test_of_a_large_trace_only_a_little_is_held(tmp_path: Path) -> None:
+    """A tree of 11,111 steps and a chain of 2,000, both told to the end."""
+    lines, size = [], 0
+
+    def add(parent: str | None) -> str:
+        nonlocal size
+        size += 1
+        fields = {"id": f"s{size}", "primitive": "altitude", "type": "plan", "status": "success"}
+        time = BASE_NS + size * MS
+        lines.append(make_line(size, time=time, duration=1, parent=parent, trace="s1", **fields))
+        return fields["id"]
+
+    def grow(parent: str | None, levels: int) -> None:
+        here = add(parent)
+        for _ in range(10 if levels else 0):
+            grow(here, levels - 1)
+
+    grow(None, 4)
+    end = "s1"
+    for _ in range(2_000):
+        end = add(end)
+    append(tmp_path, lines)
+    lines.clear()
+    with Log(tmp_path, read_only=True) as log:
+        trace = log.spans().trace("s1", width=10**6, depth=10**6)
+        first = next(trace.nodes())
+        tracemalloc.start()
+        told = sum(node.step is not None for node in trace.nodes())
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+
+    assert first.is_asked
+    assert told == trace.count == 13_111
+    assert peak < 1_500_000
