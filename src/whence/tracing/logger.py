@@ -20,7 +20,7 @@ def log_event(event: TraceEvent) -> None:
     record = _logger.makeRecord(
         NAME, logging.INFO, __file__, 0, text, (), None, "log_event", {"trace_event": event}
     )
-    if not _logger.disabled and _logger.getEffectiveLevel() <= logging.INFO:
+    if _logger.getEffectiveLevel() <= logging.INFO:
         _logger.handle(record)
         return
     # The seed sets the level when it adds its handler; whoever adds one here need not.

@@ -96,6 +96,12 @@ def test_what_is_known_later_is_as_if_it_had_been_given_at_once(
     assert told.metadata == data
 
 
+def test_what_is_not_known_is_left_out(traced: Tracer, log: Log) -> None:
+    points.memory.write("altitude", "session")
+
+    assert TraceEvent.of(only(log)).metadata == {"namespace": "altitude", "key": "session"}
+
+
 def test_off_a_point_does_nothing_and_gives_a_step_that_does_nothing(
     tracer: Tracer, log: Log
 ) -> None:

@@ -279,6 +279,16 @@ def test_values_that_would_hide_ours_stand_apart_and_are_found_again(
         assert {**told.metadata, "output": metadata["output"]} == metadata
 
 
+@pytest.mark.parametrize("name", ["level", "status", "attributes"])
+def test_also_a_name_that_only_steps_of_a_tracer_have(traced: Tracer, log: Log, name: str) -> None:
+    with traced.span("alt", "plan", level="warn") as ctx:
+        assert ctx is not None
+        ctx.set_output("out", **{name: 3})
+
+    assert only(log).data["level"] == "warn"
+    assert TraceEvent.of(only(log)).metadata == {name: 3}
+
+
 # -- bad input -----------------------------------------------------------------------------------
 
 
