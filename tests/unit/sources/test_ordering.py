@@ -1,5 +1,6 @@
 """Rows put in order with bounded memory: the same in a file as in memory."""
 
+import tracemalloc
 from collections.abc import Iterator
 from unittest.mock import patch
 
@@ -79,3 +80,16 @@ def test_the_first_of_many_days_comes_before_the_last_is_read(newest_first: bool
     next(put_days_in_order(watched(), int, newest_first=newest_first))
 
     assert len(read) == 3
+
+
+def test_long_rows_are_not_held_until_there_are_many() -> None:
+    items = ((n * 7 % 2_000, str(n), str(n).zfill(30_000)) for n in range(2_000))
+    tracemalloc.start()
+
+    found = [(ns, item_id) for ns, item_id, _ in put_in_order(items)]
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found == sorted(found)
+    assert len(found) == 2_000
+    assert peak < 40_000_000
