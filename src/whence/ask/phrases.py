@@ -217,6 +217,10 @@ def step_label(event: Event) -> str:
     took = "" if event.duration is None else f" ({format_duration(event.duration)})"
     name = name_step(event.primitive, event.type, data)
     outcome = _outcome(event, data, View())
+    said = _text(data, ("output",))
+    if said and said != outcome:
+        # Of what failed or was blocked both count: what came out, and what became of it.
+        outcome = f"{said}, {outcome}"
     return f"{name} → {outcome}{took}{describe_notes(data)}{_missing(event)}"
 
 

@@ -10,9 +10,8 @@ comes at once, when a step begins. Both go to stderr.
 
 import os
 import sys
-from collections.abc import Mapping
-from typing import Any
 
+from whence.ask.phrases import describe_notes
 from whence.draw.amounts import format_count
 from whence.draw.cells import printable
 from whence.draw.styles import Role, Style, status_role, wants_color
@@ -24,13 +23,6 @@ from whence.tracing.switches import Console
 
 _STEPS_MAX = 1_000
 """Of a larger tree the rest is counted: what is shown is held until the root ends."""
-
-_NOTES = (
-    ("tokens_saved", "saved {} tokens"),
-    ("tokens_used", "used {} tokens"),
-    ("retries", "{} retries"),
-    ("not_sampled", "{} more not sampled"),
-)
 
 
 class _Step:
@@ -132,16 +124,6 @@ def describe(event: TraceEvent) -> str:
     if outcome:
         text += f" → {', '.join(outcome)}"
     return f"{text} ({event.duration_ms}ms){describe_notes(event.metadata)}"
-
-
-def describe_notes(metadata: Mapping[str, Any]) -> str:
-    """Say what is worth a note of what was kept with a step."""
-    notes = ""
-    for key, form in _NOTES:
-        value = metadata.get(key)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            notes += f" [{form.format(value)}]"
-    return notes
 
 
 def _role(event: TraceEvent | None) -> Role | None:

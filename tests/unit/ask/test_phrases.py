@@ -371,6 +371,15 @@ def test_an_event_that_ended_somehow_but_is_no_step_keeps_its_words() -> None:
             "[span] build → blocked (1µs)",
         ),
         (
+            make_event(
+                "focus",
+                "gate_check",
+                {"output": "denied", "reason_blocked": "no"},
+                status="blocked",
+            ),
+            "[foc] gate_check → denied, blocked (no)",
+        ),
+        (
             make_event("ops", "plan", "text", status="error", duration=0, private=True),
             "[ops] plan → error (0ns) (private)",
         ),
