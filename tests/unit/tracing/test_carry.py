@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 import whence
 from tests.strategies import hostile_values
 from tests.unit.recorder.recording import by_type
+from tests.unit.tracing.tracing import look_again
 from whence.recorder.headers import parse_traceparent, parse_tracestate
-from whence.tracing import carry
+from whence.tracing import Tracer, carry
 from whence.tracing.ids import join, span_id_of, trace_id_of
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
@@ -200,6 +201,53 @@ def test_an_id_that_no_tracestate_can_hold_leaves_the_traceparent(log: whence.Lo
         assert cause == "é" * 40
 
 
+# --- sampling ---------------------------------------------------------------------------------
+
+
+def flagged(flags: str) -> dict[str, str]:
+    return {"traceparent": f"00-{TRACE}-{PARENT}-{flags}"}
+
+
+def test_the_sender_chooses_whether_a_trace_is_sampled(log: whence.Log, traced: Tracer) -> None:
+    with carry.extract(flagged("00"), log=log), traced.span("alt", "plan") as step:
+        assert step is not None
+        assert sent_by(log)["traceparent"].endswith("-00")
+        with traced.span("alt", "inner"):
+            pass
+    assert traced.not_sampled == 2
+    with (
+        pytest.raises(ZeroDivisionError),
+        carry.extract(flagged("00"), log=log),
+        traced.span("alt", "failing"),
+    ):
+        raise ZeroDivisionError
+    with carry.extract(flagged("01"), log=log), traced.span("alt", "chosen"):
+        assert sent_by(log)["traceparent"].endswith("-01")
+    log.close()
+
+    assert set(by_type(log.folder)) == {"failing", "chosen"}
+
+
+def test_a_trace_that_the_sender_chose_is_sampled_whatever_the_rate(
+    log: whence.Log, traced: Tracer
+) -> None:
+    log.folder.mkdir(exist_ok=True)
+    (log.folder / "whence.toml").write_text("[tracing]\nsample = 0.0\n")
+    look_again(traced)
+    with traced.span("alt", "ours"):
+        pass
+    with carry.extract(flagged("01"), log=log), traced.span("alt", "theirs"):
+        pass
+    log.close()
+
+    assert set(by_type(log.folder)) == {"theirs"}
+
+
+def test_a_plain_span_is_always_recorded_and_says_so(log: whence.Log) -> None:
+    with log.span("client.call"):
+        assert sent_by(log)["traceparent"].endswith("-01")
+
+
 # --- baggage ----------------------------------------------------------------------------------
 
 
@@ -233,7 +281,7 @@ def test_a_baggage_key_is_a_token() -> None:
 CHILD = """
 import json, sys, threading
 import whence
-from whence.tracing import carry
+from whence.tracing import Tracer, carry
 log = whence.open(sys.argv[1])
 log.emit("ops", "child")
 with log.span("child.work"):
