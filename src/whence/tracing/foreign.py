@@ -7,13 +7,13 @@ place for (kind, resource, scope, events, links with attributes, what was droppe
 import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
 
 import msgspec
 
-from whence.event import ID_BYTES_MAX, OWN, Status, format_time
+from whence.event import OWN, Status, format_time
 from whence.line import NUMBER_MAX
 from whence.query import LAYERS
+from whence.recorder.headers import ours_in
 from whence.recorder.payload import Cut
 from whence.tracing.conventions import NAME_MAX, read
 from whence.tracing.ids import join, span_id_of
@@ -21,9 +21,6 @@ from whence.tracing.ids import join, span_id_of
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.trace import SpanContext
-
-MEMBER = "whence"
-"""Our member of `tracestate`: the whole id of the span that called."""
 
 _LINKS_MAX = 500
 """So many stand in an envelope; all of them in the payload."""
@@ -88,10 +85,9 @@ def id_of(context: "SpanContext") -> str:
 def parent_of(context: "SpanContext") -> str:
     """The id of the event that caused a span: ours by its whole id, where the caller sent that."""
     if context.is_remote:
-        ours = unquote(context.trace_state.get(MEMBER) or "")
+        ours = ours_in(tuple(context.trace_state.items()))
         # A caller between us and that span passes the member on, but is itself the parent.
-        is_the_caller = bool(ours) and span_id_of(ours) == f"{context.span_id:016x}"
-        if is_the_caller and len(ours.encode("utf-8", "replace")) <= ID_BYTES_MAX:
+        if ours is not None and span_id_of(ours) == f"{context.span_id:016x}":
             return ours
     return id_of(context)
 
