@@ -21,6 +21,15 @@ _STACK_MAX = 8_000
 _perf_counter_ns = time.perf_counter_ns
 
 
+class _Instead:
+    """Stands for a token: what to go back to, where a span outlives the one around it."""
+
+    __slots__ = ("cause",)
+
+    def __init__(self, cause: Cause | None) -> None:
+        self.cause = cause
+
+
 class Span(Cause):
     """One step of a program. Use it as a context manager; it ends when the block does.
 
@@ -51,7 +60,7 @@ class Span(Cause):
         self._data = data
         self._private = private
         self._status: Status = "success"
-        self._token: Token[Cause | None] | None = None
+        self._token: Token[Cause | None] | _Instead | None = None
         # While it pauses: what was the cause just before, itself or a span inside.
         self._inner: Cause | None = None
         self.id = self.text = ""
@@ -112,13 +121,16 @@ class Span(Cause):
         duration = end_ns - self._start_ns
         recorder = self._recorder
         recorder.watch.open.pop(self, None)
-        # As `leave`, whose call would cost more.
-        try:
-            recorder.cause_variable.reset(token)
-        except (ValueError, RuntimeError):
-            # Elsewhere it may have been put in place again, after a pause.
-            if recorder.cause_variable.get() is self:
-                recorder.cause_variable.set(self._cause)
+        variable = recorder.cause_variable
+        if variable.get() is self:
+            # As `leave`, whose call would cost more.
+            try:
+                variable.reset(token)  # type: ignore[arg-type] # see the TypeError
+            except (ValueError, RuntimeError, TypeError):
+                # Ended in another context than it went on in, or what was around it ended before.
+                variable.set(self._behind(token))
+        else:
+            self._step_out(variable.get(), self._behind(token))
         if recorder.forks != self._forks:
             # A forked child leaves the block too; the parent, whose span it is, writes it.
             return
@@ -144,6 +156,18 @@ class Span(Cause):
             self.id, self._time_ns, duration, self._names, extras, self._data, self._private
         )
 
+    def _behind(self, token: object) -> Cause | None:
+        """What is the cause again when this span ends."""
+        return token.cause if isinstance(token, _Instead) else self._cause
+
+    def _step_out(self, innermost: Cause | None, behind: Cause | None) -> None:
+        """Let what was opened in here, and is open still, go back to what is behind this span."""
+        step, below = innermost, None
+        while step is not None and step is not self:
+            step, below = step.outer(), step
+        if step is self and isinstance(below, Span) and below._token is not None:
+            below._token = _Instead(behind)
+
     def outer(self) -> Cause | None:
         """The cause around this span."""
         return self._cause
@@ -153,7 +177,10 @@ class Span(Cause):
         if self._token is not None and self._inner is None:
             variable = self._recorder.cause_variable
             self._inner = variable.get()
-            leave(variable, self._token)
+            if isinstance(self._token, _Instead):
+                variable.set(self._token.cause)
+            else:
+                leave(variable, self._token)
 
     def resume(self) -> None:
         """Go on after `pause`, here: with this span, or one that was opened in it, as the cause."""

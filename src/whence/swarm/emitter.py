@@ -128,7 +128,7 @@ class Emitter:
         tasks = memory[1] if memory[0] is log else self._remember(log)
         task = tasks.get(name) if step != "create_task" else None
         if parent is None:
-            around = log.current_cause()
+            around = log.cause_around()
             if step == "create_task":
                 cause = _creation_above(log, tasks, data, is_sought=around is None)
             else:
