@@ -4,6 +4,7 @@
 """
 
 import re
+from collections.abc import Callable
 
 from whence.query import LAYERS
 
@@ -11,6 +12,8 @@ _CODES = {name: code for code, name in LAYERS.items()}
 _NO_CODE = re.compile(r"[^\w.-]+")
 _CODE_MAX = 32
 _NAME_MAX = 200
+_RANDOM_BYTES = 8
+_NS_PER_S = 1_000_000_000
 
 
 def layer_of(hrm: object) -> str:
@@ -47,3 +50,9 @@ def as_name(value: object) -> str:
     """Any value as text that an envelope can hold: no lone surrogates."""
     text = as_text(value)
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
+def make_id(layer: str, time_ns: int, random: Callable[[int], bytes]) -> str:
+    """Make an id of the seed's form, for a layer's full name."""
+    # The seed's four digits meet by chance within a second; sixteen do not.
+    return f"{code_of(layer)}_{time_ns // _NS_PER_S}_{random(_RANDOM_BYTES).hex()}"

@@ -12,6 +12,7 @@ given: what is no text becomes text, what cannot be recorded is counted.
 
 import os
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -19,23 +20,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
-from whence.event import STATUSES, Status, decode_json
+from whence.event import STATUSES, Status
 from whence.log import Log, default
 from whence.recorder.context import Cause
 from whence.recorder.envelope import write_extras
 from whence.recorder.recorder import Recorder
 from whence.recorder.span import Span
 from whence.settings import find_folder
-from whence.tracing.events import OWN_KEYS, SUMMARY_MAX, TraceEvent, tell
-from whence.tracing.layers import as_name, as_text, code_of, layer_of, operation_of
+from whence.tracing.events import OWN_KEYS, TraceEvent
+from whence.tracing.layers import as_text, layer_of, make_id, operation_of
 from whence.tracing.logger import is_logged, log_event
+from whence.tracing.payloads import is_empty, make_payload, name_or_none, retell, summarise
 from whence.tracing.switches import OFF_RANK, RANKS, Console, Switch, Switchboard
 
 F = TypeVar("F")
 
 _LOOK_EVERY_S = 1.0
-_RANDOM_BYTES = 8
-_NS_PER_S = 1_000_000_000
 
 _STATUSES: Mapping[str, Status] = {status: status for status in STATUSES}
 
@@ -102,13 +102,13 @@ class TraceContext(Span):
 
     def set_output(self, output: Any = "", **metadata: Any) -> None:
         """Say what came out, and anything else worth keeping."""
-        self._data["output"] = _summary(self._recorder, output)
+        self._data["output"] = summarise(self._recorder, output)
         if metadata:
             self.note(**metadata)
 
     def block(self, reason: Any) -> None:
         """Say that the step was not allowed to go on, and why."""
-        super().block(_summary(self._recorder, reason))
+        super().block(summarise(self._recorder, reason))
 
     def __enter__(self) -> Self:
         if self._token is not None:
@@ -150,11 +150,21 @@ class TraceContext(Span):
         super()._keep(duration)
         if tracer.outlets or is_logged():
             cause = self._cause
-            event = _tell(
+            event = retell(
                 self._recorder, str(self.id), cause, self._time_ns, duration, self.layer,
                 self.operation, self._status, self._data, self._private,
             )  # fmt: skip
             tracer.tell(self.above, self, event)
+
+    def tell_open(self, now_ns: int, after_ns: int) -> None:
+        """As `Span.tell_open`; of a trace that is not sampled only what is slow already."""
+        if not self._is_kept:
+            slow_ns = self._tracer.switch.slow_ns
+            if slow_ns is None or now_ns - self._start_ns < slow_ns:
+                return
+            # Told now, so its end has to be told too.
+            self.keep()
+        super().tell_open(now_ns, after_ns)
 
     def says_sampled(self) -> bool | None:
         """Whether this step is recorded, as far as is known yet."""
@@ -222,7 +232,11 @@ class Tracer:
         """How many steps were not recorded since their trace was not sampled."""
         self._log: Log | None = None
         self._rank = OFF_RANK
+        # When to look again at the switches, and how often somebody asked for that. The lock is held
+        # while one looks, so that others wait for what it finds. Re-entrant: a handler may trace too.
         self._look_at = 0.0
+        self._asked = 0
+        self._looking = threading.RLock()
 
     # -- switching -------------------------------------------------------------------------------
 
@@ -230,13 +244,13 @@ class Tracer:
     def enabled(self) -> bool:
         """Whether steps are traced now. Set it, and nothing else decides any more."""
         if _monotonic() >= self._look_at:
-            self.look()
+            self._look()
         return self._rank != OFF_RANK
 
     @enabled.setter
     def enabled(self, is_on: bool | None) -> None:
         self.board.forced_on = None if is_on is None else bool(is_on)
-        self._look_at = 0.0
+        self._look_soon()
 
     def enable(self, *, console: Console | None = None) -> None:
         """Trace from now on, whatever the environment and settings say."""
@@ -246,7 +260,7 @@ class Tracer:
     def use(self, log: Log | None) -> None:
         """Record to `log` instead of the process's default one; with None to that again."""
         self._log = log
-        self._look_at = 0.0
+        self._look_soon()
 
     @property
     def log(self) -> Log:
@@ -255,8 +269,25 @@ class Tracer:
 
     def look(self) -> None:
         """Read the switches again now. Happens by itself, at most once a second."""
-        self._look_at = _monotonic() + _LOOK_EVERY_S
-        switch = self.board.look(self._folder)
+        self._look_soon()
+        self._look()
+
+    def _look_soon(self) -> None:
+        self._asked += 1
+        self._look_at = 0.0
+
+    def _look(self) -> None:
+        """Read the switches, unless somebody did so while we waited for our turn."""
+        with self._looking:
+            if _monotonic() < self._look_at:
+                return
+            asked = self._asked
+            self._apply(self.board.look(self._folder))
+            # What was asked for meanwhile may not be in it.
+            if asked == self._asked:
+                self._look_at = _monotonic() + _LOOK_EVERY_S
+
+    def _apply(self, switch: Switch) -> None:
         if switch != self.switch:
             # Otherwise they stay: a mirror remembers of what it has warned.
             self.switch = switch
@@ -316,7 +347,7 @@ class Tracer:
     def is_on(self, level: object = "info") -> bool:
         """Whether a step of that level would be traced here and now."""
         if _monotonic() >= self._look_at and self._may_look():
-            self.look()
+            self._look()
         rank = RANKS.get(level, 1) if type(level) is str else _rank_of(level)
         return rank >= self._rank
 
@@ -341,16 +372,16 @@ class Tracer:
         `level` is debug, info or warn; a step below the level that is set is not traced.
         """
         if _monotonic() >= self._look_at and self._may_look():
-            self.look()
+            self._look()
         try:
             if (RANKS.get(level, 1) if type(level) is str else _rank_of(level)) < self._rank:
                 return _OFF
             layer = layer_of(hrm)
             name = operation_of(layer, operation)
             recorder = self.log.recorder
-            who, what = _name_or_none(agent), _name_or_none(target)
+            who, what = name_or_none(agent), name_or_none(target)
             names = recorder.write_names(layer, name, who, what)
-            data = _payload(recorder, component, input_data, level, metadata)
+            data = make_payload(recorder, component, input_data, level, metadata)
             private = recorder.is_private(layer, name, who)
             return TraceContext(self, recorder, layer, name, names, data, private)
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
@@ -376,14 +407,14 @@ class Tracer:
         Returns its id, or None where tracing is off or the trace is not sampled.
         """
         if _monotonic() >= self._look_at and self._may_look():
-            self.look()
+            self._look()
         try:
             if (RANKS.get(level, 1) if type(level) is str else _rank_of(level)) < self._rank:
                 return None
             recorder = self.log.recorder
-            data = _payload(recorder, component, input_data, level, metadata)
-            if not _is_empty(output_data):
-                data["output"] = _summary(recorder, output_data)
+            data = make_payload(recorder, component, input_data, level, metadata)
+            if not is_empty(output_data):
+                data["output"] = summarise(recorder, output_data)
             return self._record(recorder, hrm, operation, status, data, agent, target)
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
             self.lose(problem)
@@ -416,8 +447,8 @@ class Tracer:
                 above._drop()
                 return None
             above.keep()
-        who = _name_or_none(agent)
-        names = recorder.write_names(layer, name, who, _name_or_none(target))
+        who = name_or_none(agent)
+        names = recorder.write_names(layer, name, who, name_or_none(target))
         now = recorder.clock()
         trace_id = make_id(layer, now, recorder.random)
         extras = "" if cause is None else cause.text or cause.write()
@@ -427,7 +458,7 @@ class Tracer:
             trace_id, now, 0, names, extras + (',"private":true' if private else ""), data, private
         )
         if self.outlets or is_logged():
-            event = _tell(recorder, trace_id, cause, now, 0, layer, name, told, data, private)
+            event = retell(recorder, trace_id, cause, now, 0, layer, name, told, data, private)
             self.tell(above, None, event)
         return trace_id
 
@@ -469,66 +500,10 @@ def _rank_of(level: object) -> int:
     return RANKS.get(as_text(level), 1)
 
 
-def _payload(
-    recorder: Recorder,
-    component: Any,
-    input_data: Any,
-    level: Any,
-    metadata: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    data = {} if metadata is None else _attributes(metadata)
-    if not _is_empty(component):
-        data["component"] = _summary(recorder, component)
-    if not _is_empty(input_data):
-        data["input"] = _summary(recorder, input_data)
-    # Compared as text: what is none may do anything when it is compared.
-    if type(level) is not str or level != "info":
-        data["level"] = as_text(level)
-    return data
+def _after_fork() -> None:
+    """Begin with a lock that no thread of the parent holds."""
+    if Tracer._instance is not None:
+        Tracer._instance._looking = threading.RLock()
 
 
-def _attributes(metadata: Any) -> dict[str, Any]:
-    """A caller's values as a payload of our own, in which they hide nothing of ours."""
-    try:
-        data = {**metadata}
-        return data if OWN_KEYS.isdisjoint(data) else {"attributes": data}
-    except Exception:  # noqa: BLE001 - no mapping, or one that fails: the recorder says what it is
-        return {"metadata": metadata}
-
-
-def _is_empty(value: Any) -> bool:
-    return value is None or (type(value) is str and not value)
-
-
-def _summary(recorder: Recorder, value: Any) -> str:
-    """The first characters of a value's text, marked where there were more."""
-    text = value if type(value) is str else as_text(value)
-    return text if len(text) <= SUMMARY_MAX else recorder.payloads.cut(text, SUMMARY_MAX)
-
-
-def _name_or_none(value: Any) -> str | None:
-    return None if value is None else as_name(value) or None
-
-
-def _tell(
-    recorder: Recorder,
-    trace_id: str,
-    cause: Cause | None,
-    time_ns: int,
-    duration_ns: int,
-    layer: str,
-    operation: str,
-    status: str,
-    data: dict[str, Any],
-    private: bool,
-) -> TraceEvent:
-    """Tell a step as the journal has it: without its secrets, and without a private payload."""
-    kept = {} if private else decode_json(recorder.payloads.encode(data))
-    parent = None if cause is None else str(cause.id)
-    return tell(trace_id, parent, time_ns, duration_ns, layer, operation, status, kept)
-
-
-def make_id(layer: str, time_ns: int, random: Callable[[int], bytes]) -> str:
-    """Make an id of the seed's form, for a layer's full name."""
-    # The seed's four digits meet by chance within a second; sixteen do not.
-    return f"{code_of(layer)}_{time_ns // _NS_PER_S}_{random(_RANDOM_BYTES).hex()}"
+os.register_at_fork(after_in_child=_after_fork)

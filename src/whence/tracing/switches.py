@@ -8,6 +8,7 @@ and a file only when it has changed.
 
 import logging
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -207,9 +208,11 @@ def _read_yaml(file: Path) -> _YamlTracing:
 
 
 def _stamp(file: Path) -> object:
-    """What changes when a file does; None where there is none."""
+    """What changes when a file does; None where there is none, or what might never end."""
     try:
         found = os.stat(file)
     except OSError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
         return None
     return found.st_mtime_ns, found.st_size, found.st_ino

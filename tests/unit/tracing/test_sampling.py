@@ -111,6 +111,28 @@ def test_control_without_a_limit_nothing_is_slow(tracer: Tracer, folder: Path, l
     assert _types(log) == []
 
 
+def test_what_is_not_kept_is_not_told_while_it_is_open(sampled: Tracer, log: Log) -> None:
+    """It would stand there as unfinished for ever."""
+    with sampled.span("alt", "outer"):
+        log.recorder.watch.tell(after_ns=0)
+
+    assert list(log.events()) == []
+
+
+def test_what_is_slow_already_is_told_and_then_kept(tracer: Tracer, folder: Path, log: Log) -> None:
+    _set(tracer, folder, "sample = 0.0\nslow = 0\n")
+    with tracer.span("alt", "outer") as outer, tracer.span("foc", "inner") as inner:
+        log.recorder.watch.tell(after_ns=0)
+        # Whatever is said meanwhile: what was told has to end.
+        _set(tracer, folder, "sample = 0.0\n")
+
+    assert outer is not None
+    assert inner is not None
+    told = [event for event in log.events() if event.primitive == "span"]
+    assert {event.links for event in told} == {(outer.id,), (inner.id,)}
+    assert _types(log) == ["outer", "inner"]
+
+
 def test_a_program_may_keep_a_trace(sampled: Tracer, log: Log) -> None:
     with sampled.span("alt", "outer"), sampled.span("foc", "inner") as ctx:
         assert ctx is not None

@@ -7,6 +7,8 @@ import json
 import math
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Generator, Iterator
@@ -25,8 +27,7 @@ from whence.recorder.receipt import Receipt
 from whence.recorder.recorder import Recorder
 from whence.tracing import TraceContext, TraceEvent, Tracer
 from whence.tracing import tracer as of_the_process
-from whence.tracing.layers import layer_of
-from whence.tracing.spans import make_id
+from whence.tracing.layers import layer_of, make_id
 
 _LAYERS = {
     "alt": "altitude", "foc": "focus", "rsn": "reasoning", "lrn": "learning", "mem": "memory",
@@ -431,19 +432,21 @@ def test_a_folder_that_cannot_be_written_breaks_nothing(tracer: Tracer, folder: 
             tracer.event("alt", "event")
 
 
-def test_settings_that_cannot_be_read_break_nothing(
-    tracer: Tracer, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    other = folder / "other"
-    other.mkdir()
-    (other / "whence.toml").write_text("[[[")
-    monkeypatch.chdir(other)
-    monkeypatch.setenv("WHENCE_TRACE", "1")
-    tracer.use(None)
+def test_settings_that_cannot_be_read_break_nothing(folder: Path) -> None:
+    """In a process of its own, which has no log yet."""
+    (folder / "whence.toml").write_text("[[[")
+    code = (
+        "from whence.tracing import tracer\n"
+        "with tracer.span('alt', 'outer') as ctx:\n"
+        "    print(ctx, tracer.event('alt', 'event'))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True,
+        env={**os.environ, "WHENCE_TRACE": "1"},
+    )  # fmt: skip
 
-    with tracer.span("alt", "outer") as ctx:
-        assert tracer.event("alt", "event") is None
-    assert ctx is None
+    assert (done.returncode, done.stdout) == (0, "None None\n")
+    assert done.stderr.count("whence.toml") == 1
 
 
 @pytest.mark.parametrize(("code", "status"), [(0, "success"), (None, "success"), (3, "error")])

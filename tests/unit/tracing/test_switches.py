@@ -4,6 +4,8 @@ import logging
 import os
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -222,6 +224,64 @@ def test_what_changes_is_seen_after_a_second_and_not_at_import(
     look_again(tracer)
     assert tracer.event("alt", "transition") is None
     assert recorded(log) == []
+
+
+class _Slow(dict[str, str]):
+    """An environment that waits while it is read, until another thread has traced, or waits too."""
+
+    def __init__(self, is_read: threading.Event, is_traced: threading.Event) -> None:
+        super().__init__(WHENCE_TRACE="1")
+        self._is_read = is_read
+        self._is_traced = is_traced
+
+    def __contains__(self, name: object) -> bool:
+        self._is_read.set()
+        self._is_traced.wait(0.2)
+        return super().__contains__(name)
+
+
+def test_a_thread_that_traces_first_does_not_leave_the_others_untraced(
+    tracer: Tracer, log: Log
+) -> None:
+    is_read, is_traced = threading.Event(), threading.Event()
+    kept, tracer.board = tracer.board, Switchboard(_Slow(is_read, is_traced))
+
+    def second() -> str | None:
+        is_read.wait()
+        event_id = tracer.event("alt", "second")
+        is_traced.set()
+        return event_id
+
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            waiting = pool.submit(second)
+            first = pool.submit(tracer.event, "alt", "first")
+            assert None not in (first.result(), waiting.result())
+    finally:
+        tracer.board = kept
+
+
+def test_what_is_asked_for_while_somebody_looks_is_not_forgotten(tracer: Tracer, log: Log) -> None:
+    class Changing(dict[str, str]):
+        def __contains__(self, name: object) -> bool:
+            if tracer.board.forced_on is None:
+                # After that was looked at.
+                tracer.enabled = True
+            return False
+
+    kept, tracer.board = tracer.board, Switchboard(Changing())
+    try:
+        tracer.event("alt", "before")
+        assert tracer.event("alt", "after") is not None
+    finally:
+        tracer.board = kept
+
+
+def test_settings_that_are_no_files_are_not_waited_for(folder: Path) -> None:
+    (folder / "config").mkdir()
+    os.mkfifo(folder / _YAML)
+
+    assert _look(folder) == Switch()
 
 
 def test_within_a_trace_nothing_is_switched(tracer: Tracer, log: Log) -> None:

@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from types import TracebackType
+from functools import lru_cache
+from types import FrameType, TracebackType
 from typing import Any, Generic, NamedTuple, ParamSpec, Self
 
 from whence.tracing.spans import TraceContext, Tracer
@@ -46,15 +47,20 @@ class Point(Generic[P]):
         if not tracer.is_on(kwargs.get("level", "info")):
             return None
         try:
-            given = _Given(self._names, args, kwargs, sys._getframe(1).f_code.co_filename)
-            facts = given.describe(self.__wrapped__)
+            own = _take(_EVENTS_OWN, kwargs)
+            said = own and _take(_SUMMARIES, own)
+            facts = self.__wrapped__(*args, **kwargs)
+            component = own.pop("component", None) if own else None
+            return tracer.event(
+                self.layer, self.operation,
+                _name_file(sys._getframe(1)) if component is None else component,
+                said.get("input", facts.input),
+                said.get("output", facts.output),
+                "blocked" if facts.refused else "success", _leave_out_unknown(facts.data), **own,
+            )  # fmt: skip
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
             tracer.lose(problem)
             return None
-        return tracer.event(
-            self.layer, self.operation, given.component, facts.input, facts.output,
-            "blocked" if facts.refused else "success", facts.data, **given.named,
-        )  # fmt: skip
 
     def span(self, *args: P.args, **kwargs: P.kwargs) -> AbstractContextManager["Step"]:
         """Trace a step: use it as a context manager. What it gives is false where tracing is off."""
@@ -62,18 +68,23 @@ class Point(Generic[P]):
         if not tracer.is_on(kwargs.get("level", "info")):
             return _OFF
         try:
-            given = _Given(self._names, args, kwargs, sys._getframe(1).f_code.co_filename)
-            facts = given.describe(self.__wrapped__)
+            own = _take(_EVENTS_OWN, kwargs)
+            said = own and _take(_SUMMARIES, own)
+            facts = self.__wrapped__(*args, **kwargs)
+            component = own.pop("component", None) if own else None
+            context = tracer.span(
+                self.layer, self.operation,
+                _name_file(sys._getframe(1)) if component is None else component,
+                said.get("input", facts.input),
+                metadata=_leave_out_unknown(facts.data), **own,
+            )  # fmt: skip
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
             tracer.lose(problem)
             return _OFF
-        context = tracer.span(
-            self.layer, self.operation, given.component, facts.input,
-            metadata=facts.data, **given.named,
-        )  # fmt: skip
         if not isinstance(context, TraceContext):
             return _OFF
-        return _Traced(context, facts, lambda more: given.describe(self.__wrapped__, more), tracer)
+        known = dict(zip(self._names, args, strict=False)) | kwargs
+        return _Traced(context, facts, said.get("output"), self.__wrapped__, known, tracer)
 
 
 def point(layer: str) -> Callable[[Callable[P, Facts]], Point[P]]:
@@ -131,15 +142,17 @@ class _Traced(Step):
         self,
         context: TraceContext,
         facts: Facts,
-        describe: Callable[[dict[str, Any]], Facts],
+        output: Any,
+        describe: Callable[..., Facts],
+        known: dict[str, Any],
         tracer: Tracer,
     ) -> None:
         self._context = context
         self._facts = facts
         self._describe = describe
         self._tracer = tracer
-        self._known: dict[str, Any] = {}
-        self._output: Any = None
+        self._output = output
+        self._known = known
 
     def __bool__(self) -> bool:
         return True
@@ -149,10 +162,11 @@ class _Traced(Step):
         return self._context.id
 
     def note(self, **facts: Any) -> None:
+        self._output = facts.pop("output", self._output)
         self._known |= facts
         try:
-            self._facts = self._describe(self._known)
-            self._context.note(**self._facts.data)
+            self._facts = described = self._describe(**self._known)
+            self._context.note(**_leave_out_unknown(described.data))
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
             self._tracer.lose(problem)
 
@@ -183,35 +197,27 @@ class _Traced(Step):
         self._context.__exit__(kind, error, traceback)
 
 
-class _Given:
-    """The arguments of one call: the point's own, and those that belong to every event."""
-
-    __slots__ = ("_given", "_summaries", "component", "named")
-
-    def __init__(
-        self, names: tuple[str, ...], args: tuple[Any, ...], kwargs: dict[str, Any], file: str
-    ) -> None:
-        self._given = dict(zip(names, args, strict=False)) | kwargs
-        if len(args) > len(names):
-            raise TypeError(f"{len(args)} arguments given, want at most {len(names)}")
-        self.component = self._given.pop("component", os.path.basename(file))
-        self.named = {name: self._given.pop(name) for name in _EVERY_EVENTS if name in self._given}
-        self._summaries = self._take(self._given)
-
-    @staticmethod
-    def _take(given: dict[str, Any]) -> dict[str, Any]:
-        return {name: given.pop(name) for name in ("input", "output") if name in given}
-
-    def describe(self, describe: Callable[..., Facts], more: dict[str, Any] | None = None) -> Facts:
-        """Have the point say what it knows; data that is not known is left out."""
-        given = self._given | more if more else self._given
-        summaries = self._summaries
-        if more:
-            given = {**given}
-            summaries = summaries | self._take(given)
-        facts = describe(**given)
-        data = {name: value for name, value in facts.data.items() if value is not None}
-        return facts._replace(data=data, **summaries)
+_SUMMARIES = frozenset(["input", "output"])
+_EVENTS_OWN = _SUMMARIES | {"component", "agent", "target", "level"}
+"""What a caller may say of any event, beside the point's own arguments."""
 
 
-_EVERY_EVENTS = ("agent", "target", "level")
+@lru_cache(1_000)
+def _base_name(path: str) -> str:
+    return os.path.basename(path)
+
+
+def _take(names: frozenset[str], given: dict[str, Any]) -> dict[str, Any]:
+    """Take out of what is given what has one of these names."""
+    if names.isdisjoint(given):
+        return {}
+    return {name: given.pop(name) for name in names if name in given}
+
+
+def _leave_out_unknown(data: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in data.items() if value is not None}
+
+
+def _name_file(frame: FrameType) -> str:
+    """The name of the file that a frame runs."""
+    return _base_name(frame.f_code.co_filename)
