@@ -6,8 +6,10 @@ nothing but the refs, so it holds as long as they do.
 """
 
 import os
+import re
 import stat
-from bisect import bisect_left
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from struct import Struct
@@ -16,6 +18,7 @@ from typing import NamedTuple
 from whence.errors import CorruptError
 from whence.event import parse_time
 from whence.sources.git.program import Program
+from whence.sources.git.watch import Folders
 
 TIME_MAX_S = parse_time("9999-12-31T23:59:59.000000000Z") // 10**9
 DETACHED = "HEAD"
@@ -75,7 +78,7 @@ class Refs(NamedTuple):
     refs: tuple[tuple[str, str, str], ...]
     head: str
     cut: frozenset[str]
-    is_bare: bool
+    folders: Folders
 
 
 class History:
@@ -96,6 +99,8 @@ class History:
         # The time first and then the hash, so that rows sort as bytes.
         self._layout = Struct(f">Q{size}sIIB{size}s")
         self._rows: list[bytes] = []
+        self._by_hash = array("I")
+        self._by_parent = array("I")
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -110,11 +115,48 @@ class History:
 
     def find(self, id: str) -> Row | None:
         """The commit of that name, written in full."""
-        if len(id) != 2 * self._hash_size:
+        number = self._number(id)
+        return None if number is None else self._unpack(self._rows[number])
+
+    def children(self, id: str) -> list[Row]:
+        """The commits whose first parent is that one, in order."""
+        oid = self._as_hash(id)
+        if oid is None:
+            return []
+        if not self._by_parent:
+            self._by_parent = array("I", sorted(range(len(self)), key=self._parent_of))
+        start = bisect_left(self._by_parent, oid, key=self._parent_of)
+        end = bisect_right(self._by_parent, oid, key=self._parent_of)
+        return [self._unpack(self._rows[number]) for number in self._by_parent[start:end]]
+
+    def around(self, id: str, size: int) -> list[Row]:
+        """Commits that were made before and after that one, which is the first of them."""
+        number = self._number(id)
+        if number is None:
+            return []
+        near = range(max(0, number - size), min(len(self), number + size))
+        numbers = [number, *(each for each in near if each != number)]
+        return [self._unpack(self._rows[each]) for each in numbers]
+
+    def _number(self, id: str) -> int | None:
+        oid = self._as_hash(id)
+        if oid is None:
             return None
-        oid = bytes.fromhex(id)
-        found = (packed for packed in self._rows if packed.startswith(oid, 8))
-        return next(map(self._unpack, found), None)
+        if not self._by_hash:
+            self._by_hash = array("I", sorted(range(len(self)), key=self._hash_of))
+        at = bisect_left(self._by_hash, oid, key=self._hash_of)
+        is_there = at < len(self) and self._hash_of(self._by_hash[at]) == oid
+        return self._by_hash[at] if is_there else None
+
+    def _as_hash(self, id: str) -> bytes | None:
+        is_hash = len(id) == 2 * self._hash_size and re.fullmatch("[0-9a-f]+", id)
+        return bytes.fromhex(id) if is_hash else None
+
+    def _hash_of(self, number: int) -> bytes:
+        return self._rows[number][8 : 8 + self._hash_size]
+
+    def _parent_of(self, number: int) -> bytes:
+        return self._rows[number][-self._hash_size :]
 
     def hashes(self) -> Iterator[str]:
         """The names of all commits."""
@@ -195,25 +237,33 @@ class History:
                 self.seconds[id] = int.from_bytes(packed[:8], "big")
 
 
-def read_refs(program: Program) -> Refs:
+def read_refs(program: Program, folders: Folders) -> Refs:
     """Look at where the history begins and ends now: branches, remote branches, tags and HEAD.
 
     Stashes, notes and whatever else lies under `refs/` is nobody's history.
     """
-    bare, _, place = program.read("rev-parse", "--is-bare-repository", "--git-path", "shallow")[
-        :-1
-    ].partition(b"\n")
+    folders = read_folders(program)
     listed = program.read(
         "for-each-ref", "--format=%(refname)%00%(objectname)%00%(symref)", _HEADS, _REMOTES, _TAGS
     )
     head = program.read("rev-parse", "-q", "--verify", "HEAD^{commit}", may_fail=True)
-    cut = _read_cut(program.path / place.decode(errors="surrogateescape"))
+    cut = _read_cut(Path(folders.shared) / "shallow")
     refs = (_as_texts(line) for line in listed.splitlines())
     return Refs(
         tuple((name, oid, leads_to) for name, oid, leads_to in refs),
         head.decode().strip(),
         cut,
-        bare == b"true",
+        folders,
+    )
+
+
+def read_folders(program: Program) -> Folders:
+    """Where its files are. Each is asked for alone, since a name may hold line ends."""
+    told = program.read("rev-parse", "--is-bare-repository", "--absolute-git-dir")
+    bare, _, own = told[:-1].partition(b"\n")
+    shared = program.read("rev-parse", "--git-common-dir")[:-1]
+    return Folders(
+        os.fsdecode(own), os.path.join(program.path, os.fsdecode(shared)), bare == b"true"
     )
 
 

@@ -9,7 +9,7 @@ the last is read.
 import heapq
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,21 +18,27 @@ from whence.draw.amounts import format_count
 from whence.errors import CorruptError, WhenceError
 from whence.query import Query, matches
 from whence.sources.git.commits import ARGUMENTS, Commit, parse_commits, parse_path
-from whence.sources.git.events import PRIMITIVE, TAG, Stories, commit_of
+from whence.sources.git.events import FILES_MAX, PRIMITIVE, TAG, Stories, commit_of
 from whence.sources.git.history import (
     TIME_MAX_S,
     History,
     Row,
     Tag,
+    read_folders,
     read_history,
     read_refs,
     read_touching,
 )
-from whence.sources.git.program import PATIENCE_S, Program
+from whence.sources.git.program import PATIENCE_S, Program, Talk
+from whence.sources.git.watch import State, look
 from whence.sources.source import Health, NameKind, RawRow, SourceEvent, Tie, by_time
 
 # As many names as fit in a pipe of 4 KiB, also those of SHA-256.
 _ASKED_AT_ONCE = 60
+_SINGLE_MAX = 3
+"""After so many commits that were asked for alone, those around them are read with them."""
+
+_RECENT_MAX = 2_000
 _NS_PER_S = 10**9
 _PATIENCE_MAX_S = 86_400
 _TAG_PREFIX = "refs/tags/"
@@ -81,6 +87,10 @@ class GitSource:
         self._stories = Stories(name)
         self._known: History | None = None
         self._touched: tuple[History, bytes, set[bytes]] | None = None
+        self._state: State | None = None
+        """What the files of the refs were before `_known` was read."""
+        self._recent: dict[str, Commit] = {}
+        self._single = 0
 
     def events(
         self, query: Query = Query(), *, newest_first: bool = False
@@ -109,8 +119,10 @@ class GitSource:
         if event_id.startswith(_TAG_PREFIX):
             return next((tag for tag in self._tags(history) if tag.id == event_id), None)
         row = history.find(commit_of(event_id))
-        told = self._tell([row]) if row is not None else iter(())
-        return next((event for event in told if event.id == event_id), None)
+        if row is None:
+            return None
+        self._read_ahead(history, row)
+        return next((event for event in self._tell([row]) if event.id == event_id), None)
 
     def matching(self, part: str, limit: int) -> list[SourceEvent]:
         """See `Source`. The event of a file is only found by a part that tells its commit, too.
@@ -132,16 +144,20 @@ class GitSource:
 
     def names(self, kind: NameKind) -> Iterator[str]:
         """See `Source`. Targets are branches, tags and the paths of all files there ever were."""
+        if kind == "agent":
+            yield from self._people()
+            return
         seen: set[str] = set()
         for event in self.events():
-            name = event.agent if kind == "agent" else event.target
-            if name is not None and name not in seen:
-                seen.add(name)
-                yield name
+            if event.target is not None and event.target not in seen:
+                seen.add(event.target)
+                yield event.target
 
     def has_name(self, kind: NameKind, name: str) -> bool:
         """See `Source`. That no file is called so takes git a walk through all trees on its way."""
-        query = Query(agent=name) if kind == "agent" else Query(target=name)
+        if kind == "agent":
+            return name in self._people()
+        query = Query(target=name)
         return next(self.events(query), None) is not None
 
     def below(self, _target: str) -> list[str]:
@@ -182,12 +198,22 @@ class GitSource:
     def close(self) -> None:
         """See `Source`. No process outlives the question it was started for."""
         self._known = self._touched = None
+        self._recent.clear()
 
     # -- the walk, and what is picked from it ------------------------------------------------------
 
     def _history(self) -> History:
-        refs = read_refs(self._program)
+        if self._known is not None:
+            state = look(self._known.refs.folders)
+            if state is not None and state == self._state:
+                return self._known
+        # What changes while the refs are read is seen the next time.
+        folders = read_folders(self._program)
+        self._state = look(folders)
+        refs = read_refs(self._program, folders)
         if self._known is None or self._known.refs != refs:
+            # Where a clone was cut, even a commit is not what it was once the rest is fetched.
+            self._recent.clear()
             self._known = read_history(self._program, refs)
         return self._known
 
@@ -197,18 +223,28 @@ class GitSource:
             return
         path = parse_path(query.target) if query.target is not None else None
         touching = set() if path is None else self._touching(history, path)
-        about = commit_of(query.trace or "")
-        since_s = 0 if query.since is None else query.since // _NS_PER_S
-        until_s = TIME_MAX_S if query.until is None else query.until // _NS_PER_S
-        for row in history.rows(since_s, until_s + 1, newest_first=newest_first):
+        for row in self._candidates(history, query, newest_first):
             if query.agent is not None and query.agent != row.agent:
                 continue
-            if query.target not in (None, row.branch) and row.hash not in touching:
-                continue
-            if query.parent is not None and query.parent not in (row.parent, row.id):
-                continue
-            if query.trace is None or row.id == about:
+            if query.target in (None, row.branch) or row.hash in touching:
                 yield row
+
+    def _candidates(self, history: History, query: Query, newest_first: bool) -> Iterable[Row]:
+        """The commits that its narrowest condition leaves."""
+        if query.parent is not None:
+            # The parent's own files have it as their parent, and so have the commits after it.
+            parent = history.find(query.parent)
+            rows = [] if parent is None else [parent, *history.children(query.parent)]
+            if parent is not None:
+                self._read_ahead(history, parent)
+            rows.sort(key=lambda row: (row.second, row.hash), reverse=newest_first)
+            return rows
+        if query.trace is not None:
+            row = history.find(commit_of(query.trace))
+            return [] if row is None else [row]
+        since_s = 0 if query.since is None else query.since // _NS_PER_S
+        until_s = TIME_MAX_S if query.until is None else query.until // _NS_PER_S
+        return history.rows(since_s, until_s + 1, newest_first=newest_first)
 
     def _touching(self, history: History, path: bytes) -> set[bytes]:
         """Kept for the file that was asked about last: who asks of a name asks more than once."""
@@ -229,11 +265,14 @@ class GitSource:
     def _look_up(self, wanted: Iterator[_Wanted]) -> Iterator[tuple[_Wanted, Commit]]:
         """Ask git about these commits. The first are asked for alone, so that they come at once."""
         size = 1
-        batch = list(islice(wanted, size))
-        if not batch:
-            return
-        with self._program.talk(*ARGUMENTS) as talk:
-            while batch:
+        with ExitStack() as stack:
+            talk: Talk | None = None
+            while batch := list(islice(wanted, size)):
+                size = min(2 * size, _ASKED_AT_ONCE)
+                if all(each.row.id in self._recent for each in batch):
+                    yield from ((each, self._recent[each.row.id]) for each in batch)
+                    continue
+                talk = talk or stack.enter_context(self._program.talk(*ARGUMENTS))
                 answers = parse_commits(talk.ask(each.row.id.encode() for each in batch))
                 for each in batch:
                     commit = next(answers, None)
@@ -243,8 +282,32 @@ class GitSource:
                 # What is left to read is the mark of the end.
                 with suppress(StopIteration):
                     next(answers)
-                size = min(2 * size, _ASKED_AT_ONCE)
-                batch = list(islice(wanted, size))
+
+    def _read_ahead(self, history: History, row: Row) -> None:
+        """Read the commits around this one too, if one after the other is asked for, as causes are."""
+        if row.id in self._recent:
+            return
+        self._single += 1
+        if self._single < _SINGLE_MAX:
+            return
+        wanted = [
+            _Wanted(each, True, False) for each in history.around(row.id, _ASKED_AT_ONCE // 2)
+        ]
+        if len(self._recent) > _RECENT_MAX:
+            self._recent.clear()
+        # One that is damaged is told of when it is asked for itself.
+        with suppress(CorruptError):
+            self._recent.update(
+                (each.row.id, commit)
+                for each, commit in self._look_up(iter(wanted))
+                if len(commit.changes) <= FILES_MAX
+            )
+
+    def _people(self) -> set[str]:
+        """Who made commits, or tags that are told."""
+        history = self._history()
+        tagged = {tag.agent for tag in self._tags(history) if tag.agent is not None}
+        return tagged.union(history.agents) - {""}
 
     def _tags(self, history: History) -> Iterator[SourceEvent]:
         told = (
@@ -282,7 +345,7 @@ def _has_part(event_id: str, part: str) -> bool:
 
 def _describe(history: History) -> str:
     """What kind of repository it is, in a few words."""
-    words = ["bare"] if history.refs.is_bare else []
+    words = ["bare"] if history.refs.folders.is_bare else []
     if history.refs.cut:
         words.append("shallow")
     words.append(format_count(len(history), "commit"))
