@@ -46,6 +46,7 @@ class TracingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     sample: Annotated[float, msgspec.Meta(ge=0, le=1)] = 1.0
     slow: str | float | None = None
     threads: bool = False
+    """Looked at by the recorder, which spans of either kind have."""
 
 
 class Switch(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +58,6 @@ class Switch(msgspec.Struct, frozen=True, kw_only=True):
     console: Console = "off"
     sample: float = 1.0
     slow_ns: int | None = None
-    threads: bool = False
 
 
 class _YamlTracing(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +109,6 @@ class Switchboard:
             console=console,
             sample=named.sample,
             slow_ns=self._guarded(lambda: _read_slow(named.slow), None),
-            threads=named.threads,
         )
 
     @staticmethod

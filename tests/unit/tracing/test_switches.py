@@ -105,7 +105,7 @@ def test_everything_in_whence_toml_is_understood(folder: Path) -> None:
 
     assert _look(folder) == Switch(
         is_on=True, rank=0, mirror=folder / "logs" / "steps.jsonl", console="tree", sample=0.25,
-        slow_ns=50_000_000, threads=True,
+        slow_ns=50_000_000,
     )  # fmt: skip
 
 
