@@ -125,6 +125,7 @@ def test_what_is_slow_already_is_told_and_then_kept(tracer: Tracer, folder: Path
         log.recorder.watch.tell(after_ns=0)
         # Whatever is said meanwhile: what was told has to end.
         _set(tracer, folder, "sample = 0.0\n")
+        tracer.look()
 
     assert outer is not None
     assert inner is not None

@@ -439,13 +439,15 @@ def test_settings_that_cannot_be_read_break_nothing(folder: Path) -> None:
         "from whence.tracing import tracer\n"
         "with tracer.span('alt', 'outer') as ctx:\n"
         "    print(ctx, tracer.event('alt', 'event'))\n"
+        "tracer._look_at = 0.0\n"
+        "print(tracer.event('alt', 'after a second'))\n"
     )
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=folder, capture_output=True, text=True,
         env={**os.environ, "WHENCE_TRACE": "1"},
     )  # fmt: skip
 
-    assert (done.returncode, done.stdout) == (0, "None None\n")
+    assert (done.returncode, done.stdout) == (0, "None None\nNone\n")
     assert done.stderr.count("whence.toml") == 1
 
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -262,16 +263,17 @@ def test_a_thread_that_traces_first_does_not_leave_the_others_untraced(
 
 
 def test_what_is_asked_for_while_somebody_looks_is_not_forgotten(tracer: Tracer, log: Log) -> None:
-    class Changing(dict[str, str]):
-        def __contains__(self, name: object) -> bool:
-            if tracer.board.forced_on is None:
-                # After that was looked at.
-                tracer.enabled = True
-            return False
+    class Interrupted(Switchboard):
+        def look(self, find_folder: Callable[[], Path]) -> Switch:
+            found = super().look(find_folder)
+            tracer.board = kept
+            tracer.enabled = True
+            return found
 
-    kept, tracer.board = tracer.board, Switchboard(Changing())
+    kept = tracer.board
+    tracer.board = Interrupted({})
     try:
-        tracer.event("alt", "before")
+        assert tracer.event("alt", "before") is None
         assert tracer.event("alt", "after") is not None
     finally:
         tracer.board = kept
