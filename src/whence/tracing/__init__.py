@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from whence.recorder.carrying import bind
     from whence.recorder.threads import follow_threads
     from whence.tracing import carry
+    from whence.tracing.handler import Handler
 
 tracer = Tracer()
 
 _HOMES = {
+    "Handler": "whence.tracing.handler",
     "bind": "whence.recorder.carrying",
     "carry": "whence.tracing.carry",
     "follow_threads": "whence.recorder.threads",
@@ -32,6 +34,7 @@ _HOMES = {
 """What not every program needs: loaded when it is first used."""
 
 __all__ = [
+    "Handler",
     "TraceContext",
     "TraceEvent",
     "Tracer",
