@@ -38,6 +38,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 for _name in [*os.environ]:
     if _name.startswith(("WHENCE_", "DOPEJAR_")) and not _name.startswith("WHENCE_TEST_"):
         del os.environ[_name]
+# Nor is a test caused by what the developer happens to be doing.
+for _name in ("TRACEPARENT", "TRACESTATE", "BAGGAGE"):
+    os.environ.pop(_name, None)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,8 @@ Told = dict[str, tuple[str | None, str | None]]
 ROOT = Path(__file__).parents[2]
 
 IN_THREADS = ("bound", "pool", "request", "bare")
+FOLLOWED = ("threads", "executor")
+"""Right only while threads are followed."""
 IN_PROCESSES = ("fork", "environment")
 
 
@@ -230,9 +232,11 @@ def _use_generator(log: whence.Log, step: list[Any]) -> None:
 def _together(log: whence.Log, how: str, bodies: list[Program]) -> None:
     if how == "tasks":
         asyncio.run(_tasks(log, bodies))
-    elif how == "pool":
-        with ThreadPoolExecutor(len(bodies)) as pool:
-            for done in [pool.submit(bind(run), log, body) for body in bodies]:
+    elif how in ("pool", "executor"):
+        work = bind(run) if how == "pool" else run
+        # One thread for two bodies: it works for one after the other.
+        with ThreadPoolExecutor((len(bodies) + 1) // 2) as pool:
+            for done in [pool.submit(work, log, body) for body in bodies]:
                 done.result()
     elif how == "fork":
         for child in [_fork(log, body) for body in bodies]:
@@ -250,8 +254,8 @@ def _together(log: whence.Log, how: str, bodies: list[Program]) -> None:
             with carry.extract(headers, log=log) if how == "request" else contextlib.nullcontext():
                 run(log, body)
 
-        work: Callable[[Program], None] = bind(begin) if how == "bound" else begin
-        threads = [threading.Thread(target=work, args=(body,)) for body in bodies]
+        target: Callable[[Program], None] = bind(begin) if how == "bound" else begin
+        threads = [threading.Thread(target=target, args=(body,)) for body in bodies]
         for thread in threads:
             thread.start()
         for thread in threads:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 
 import whence
 from tests.integration.programs import (
+    FOLLOWED,
     IN_PROCESSES,
     IN_THREADS,
     Program,
@@ -20,6 +21,7 @@ from tests.integration.programs import (
     tell,
 )
 from tests.unit.recorder.recording import read_events
+from whence.tracing import follow_threads
 
 _PROCESSES_EXAMPLES = 15
 """Each starts several processes."""
@@ -55,6 +57,15 @@ def test_threads(program: Program) -> None:
 @given(program=programs((*IN_THREADS, "tasks")))
 def test_threads_and_tasks(program: Program) -> None:
     assert play(program) == foretell(program)
+
+
+@given(program=programs((*FOLLOWED, "tasks")))
+def test_threads_that_are_followed(program: Program) -> None:
+    follow_threads()
+    try:
+        assert play(program) == foretell(program)
+    finally:
+        follow_threads(False)
 
 
 @settings(max_examples=_PROCESSES_EXAMPLES)
@@ -117,5 +128,6 @@ def test_one_stack_for_the_whole_process_goes_red(tmp_path: Path) -> None:
         assert told != foretell(program)
 
 
-def test_what_is_not_carried_goes_red() -> None:
-    assert play(in_span("bare")) != foretell(in_span("bound"))
+@pytest.mark.parametrize("how", ["bare", *FOLLOWED])
+def test_what_is_not_carried_goes_red(how: str) -> None:
+    assert play(in_span(how)) != foretell(in_span("bound"))

@@ -39,7 +39,8 @@ _octets = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*").fullmatch
 
 # What may stand as it is, beside letters and digits. `%` has to be told from what it introduces.
 _STATE_SAFE = "!\"#$&'()*+-./:;<>?@[\\]^_`{|}~"
-_BAGGAGE_SAFE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
+# Some read a plus as a space, as in forms, so it is not sent as it is.
+_BAGGAGE_SAFE = "!#$&'()*-./:<=>?@[]^_`{|}~"
 
 Members = tuple[tuple[str, str], ...]
 """The members of `tracestate`, in their order."""
