@@ -20,7 +20,7 @@ from whence.tracing.spans import TraceContext, Tracer
 if TYPE_CHECKING:
     from whence.recorder.carrying import bind
     from whence.recorder.threads import follow_threads
-    from whence.tracing import carry
+    from whence.tracing import carry, points
     from whence.tracing.handler import Handler
 
 tracer = Tracer()
@@ -30,6 +30,7 @@ _HOMES = {
     "bind": "whence.recorder.carrying",
     "carry": "whence.tracing.carry",
     "follow_threads": "whence.recorder.threads",
+    "points": "whence.tracing.points",
 }
 """What not every program needs: loaded when it is first used."""
 
@@ -42,6 +43,7 @@ __all__ = [
     "bind",
     "carry",
     "follow_threads",
+    "points",
     "tracer",
 ]
 

@@ -5,21 +5,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from whence.tracing.spans import Tracer
+from whence.tracing.switches import Console
 
-_SHOWN = ("tree", "lines", "both", "off")
+_FORMS: tuple[Console, ...] = ("tree", "lines", "both", "off")
 
 
 class _Trace(argparse.Action):
+    """Switches tracing on where the flag is given; without it nothing changes."""
+
+    const: Console
+
     def __call__(
         self,
         parser: argparse.ArgumentParser,  # noqa: ARG002 argparse's signature
         namespace: argparse.Namespace,
-        values: str | Sequence[Any] | None,
+        values: str | Sequence[Any] | None,  # noqa: ARG002
         option_string: str | None = None,  # noqa: ARG002
     ) -> None:
-        """Switch tracing on where the flag is given; without it nothing changes."""
         setattr(namespace, self.dest, True)
-        Tracer().enable(console=str(values))  # type: ignore[arg-type]
+        Tracer().enable(console=self.const)
 
 
 def add_argument(parser: argparse.ArgumentParser, flag: str = "--trace") -> None:
@@ -29,13 +33,25 @@ def add_argument(parser: argparse.ArgumentParser, flag: str = "--trace") -> None
     `--trace=both` does both and `--trace=off` only records. Without the flag the environment and
     the settings decide, as ever.
     """
-    parser.add_argument(
+    plain = parser.add_argument(
         flag,
         action=_Trace,
-        nargs="?",
-        const="tree",
+        nargs=0,
+        const=_FORMS[0],
         default=False,
-        choices=_SHOWN,
-        metavar="FORM",
-        help="trace all steps and show them: tree (if nothing is said), lines, both or off",
+        help=(
+            "trace all steps and draw them as trees; "
+            f"{flag}=lines says each when it begins, {flag}=both does both, {flag}=off only records"
+        ),
     )
+    # Options of their own: one with a value that may be left out would take what follows it.
+    for form in _FORMS:
+        parser.add_argument(
+            f"{flag}={form}",
+            action=_Trace,
+            nargs=0,
+            const=form,
+            dest=plain.dest,
+            default=argparse.SUPPRESS,
+            help=argparse.SUPPRESS,
+        )
