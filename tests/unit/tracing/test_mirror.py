@@ -1,9 +1,11 @@
 """The seed's file and the seed's logger receive each step as a line of exactly the seed's keys."""
 
+import contextlib
 import json
 import logging
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -153,6 +155,29 @@ def test_after_half_a_line_the_next_one_begins_anew(mirrored: Tracer, folder: Pa
     assert len(half) < 200_000
     assert len(lines) == 2
     assert json.loads(lines[1])["operation"] == "small"
+
+
+def test_processes_and_threads_write_whole_lines(mirrored: Tracer, folder: Path) -> None:
+    def work(name: str) -> None:
+        for _ in range(50):
+            mirrored.event("sys", name, metadata={"much": "x" * 5_000})
+
+    children = []
+    for _ in range(3):
+        child = os.fork()
+        if child == 0:
+            code = 1
+            with contextlib.suppress(BaseException):
+                work("child")
+                code = 0
+            os._exit(code)
+        children.append(child)
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(work, ["thread"] * 3))
+
+    assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+    names = [line["operation"] for line in _lines(folder)]
+    assert (names.count("child"), names.count("thread")) == (150, 150)
 
 
 def test_nothing_is_written_where_nobody_asks(traced: Tracer, folder: Path) -> None:
