@@ -12,7 +12,8 @@ from whence.ask.steps import Step, Teller
 from whence.ask.stores import Stores
 from whence.event import ID_BYTES_MAX
 from whence.index import Index, Row
-from whence.query import Query, clean_query
+from whence.index.spans import find_unended
+from whence.query import Query, clean_query, matches
 
 _BATCH = 256
 _KEPT_MAX = 10_000
@@ -61,6 +62,7 @@ def read_rooted(
     rest = reader.read(wanted)
     if not is_narrow:
         rest = (each for each in rest if each.step.going is None)
+        unfinished += reader.read_unfinished_root(wanted)
     yield from merge(rest, sorted(unfinished, key=_start), key=_start)
 
 
@@ -75,7 +77,19 @@ class _Reading:
 
     def read(self, query: Query, newest: int | None = None) -> Iterator[Rooted]:
         """Give what matches, by time or the newest so many first; of openings only the unfinished."""
-        found = self._index.find(query, newest_first=newest is not None, limit=newest)
+        return self._tell(self._index.find(query, newest_first=newest is not None, limit=newest))
+
+    def read_unfinished_root(self, query: Query) -> Iterator[Rooted]:
+        """Give the root of the trace that is asked for, if it never ended: its opening names no trace."""
+        root = query.trace
+        if root is not None:
+            found = self._index.ask(lambda lookup: find_unended(lookup, root, 1, is_part=False))
+            others = msgspec.structs.replace(query, trace=None)
+            for each in self._tell(iter(self._index.rows(seq for seq, _ in found))):
+                if matches(others, each.step.event):
+                    yield each
+
+    def _tell(self, found: Iterator[Row]) -> Iterator[Rooted]:
         while rows := list(islice(found, _BATCH)):
             self._roots.learn(rows)
             for row, event in read_events(self._stores.reader, rows, self._stores.note):
@@ -103,6 +117,9 @@ def find_root(index: Index, text: str) -> str:
     roots = _Roots(index)
     roots.learn(rows)
     found = {roots.of(row) or row.id for row in rows}
+    if not found:
+        parts = index.ask(lambda lookup: find_unended(lookup, text, _ALIKE_MAX, is_part=True))
+        found = {step_id for _, step_id in parts}
     return found.pop() if len(found) == 1 else text
 
 

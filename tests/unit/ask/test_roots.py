@@ -63,6 +63,25 @@ def test_a_step_is_told_to_be_open_only_if_it_never_ended(log: Log) -> None:
     never.__exit__(None, None, None)
 
 
+def test_a_trace_whose_root_never_ended_has_its_root(log: Log) -> None:
+    never = log.span("a.never", agent="scout")
+    never.__enter__()
+    log.recorder.watch.tell(after_ns=0)
+    log.emit("ops", "inside")
+
+    told = list(log.spans().rooted(Query(trace=never.id)))
+    assert [each.step.type for each in told] == ["never", "inside"]
+    assert log.spans().find_root(never.id[-10:]) == never.id
+    assert [*_by_type(log, trace=never.id, agent="scout")] == ["never"]
+    assert [*_by_type(log, trace=never.id, agent="other")] == []
+    assert [*_by_type(log, trace=never.id, type="inside")] == ["inside"]
+    never.__exit__(None, None, None)
+    assert [each.step.type for each in log.spans().rooted(Query(trace=never.id))] == [
+        "never",
+        "inside",
+    ]
+
+
 def test_filters_and_limits_hold(log: Log) -> None:
     for number in range(600):
         log.emit("ops", f"e{number}", agent="a" if number % 2 else "b")

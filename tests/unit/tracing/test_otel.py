@@ -481,6 +481,45 @@ def test_whatever_a_span_holds_it_is_recorded_or_counted(
             assert len(event.links) <= links
 
 
+def test_more_links_than_an_envelope_holds_stay_in_the_payload(log: Log) -> None:
+    links = [Link(SpanContext(7, number, is_remote=False)) for number in range(1, 5_001)]
+
+    WhenceSpanExporter(log).export([_odd_span(links=links)])
+
+    (event,) = log.events()
+    kept = [link["id"] for link in event.data["otel"]["links"]]
+    assert kept == [join(f"{7:032x}", f"{number:016x}") for number in range(1, 5_001)]
+    assert list(event.links) == kept[: len(event.links)]
+    assert len(event.links) >= 100
+
+
+def test_names_of_any_length_are_kept_whole(log: Log) -> None:
+    name, agent = "layer." + "x" * 100_000, "a" * 100_000
+    attributes = {"gen_ai.agent.name": agent, "gen_ai.tool.name": agent}
+
+    WhenceSpanExporter(log).export([_odd_span(name=name, attributes=attributes)])
+
+    (event,) = log.events()
+    assert name.startswith(f"{event.primitive}.{event.type}")
+    assert event.agent is not None
+    assert agent.startswith(event.agent)
+    assert event.data["otel"]["name"] == name
+    assert event.data["attributes"] == attributes
+
+
+def test_a_span_that_began_before_the_log_was_closed_is_recorded_or_counted(log: Log) -> None:
+    with (
+        provider_in(log) as (provider, _),
+        provider.get_tracer("x").start_as_current_span("outer"),
+    ):
+        provider.get_tracer("x").start_span("early").end()
+        log.close()
+        provider.get_tracer("x").start_span("late").end()
+
+    told = [event.type for event in read_events(log.folder) if event.type != "open"]
+    assert len(told) + log.lost == 3
+
+
 def test_a_log_that_cannot_be_had_breaks_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
