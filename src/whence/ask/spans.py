@@ -72,7 +72,7 @@ class Spans:
         met: set[str] = set()
         while batch := list(islice(seqs, _BATCH)):
             for _, step in reversed(list(self._teller.read(batch))):
-                if step.id not in met and fits(step, query):
+                if step.going is not None and step.id not in met and fits(step, query):
                     met.add(step.id)
                     yield step
 

@@ -40,7 +40,7 @@ _BELOW_MISSING = (
 )
 _IN_TRACE = "entries e WHERE e.root = :seq"
 _ALL_PARENTS = f"({PARENT}, {TRACE}, {PARENT_AND_ROOT})"
-_OPEN = f"SELECT 1 FROM missing o WHERE o.seq = e.seq AND o.role = {LINK}"
+_ENDED = "EXISTS (SELECT 1 FROM links l WHERE l.seq = e.seq)"
 _OPENED = Query(primitive="span", type="open")
 
 
@@ -51,7 +51,7 @@ def _kinds(lookup: Lookup) -> str:
 
 def _shown(lookup: Lookup) -> str:
     """The condition that leaves out what is told again: that a step was open which has ended."""
-    return f"(e.kind NOT IN ({_kinds(lookup)}) OR EXISTS ({_OPEN}))"
+    return f"NOT (e.kind IN ({_kinds(lookup)}) AND e.duration IS NULL AND {_ENDED})"
 
 
 def _below(knot: Knot) -> str:

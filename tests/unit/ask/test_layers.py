@@ -92,6 +92,22 @@ def test_of_many_steps_summaries_say_nearly_the_same(
     assert [step.id for step in found.slowest] == [step.id for step in exact.slowest]
 
 
+def test_of_a_kind_that_has_no_status_only_what_took_time_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [
+        make_line(n, time=BASE_NS + n * _SECOND, duration=n if n % 4 == 0 else None)
+        for n in range(200)
+    ]
+    append(tmp_path, lines)
+    with Log(tmp_path, read_only=True) as log:
+        exact = log.spans().layers()
+        monkeypatch.setattr(layers_module, "EXACT_MAX", 0)
+        from_rollups = log.spans().layers()
+
+    assert _numbers(exact) == _numbers(from_rollups) == {"ops": (50, 50, 0, 0)}
+
+
 def test_only_the_newest_steps_are_meant_where_a_number_is_given(log: Log) -> None:
     assert _numbers(log.spans().layers(last=31)) == {
         "altitude": (1, 1, 0, 0), "focus": (30, 0, 0, 15)

@@ -237,6 +237,16 @@ def test_narrow_terminals_and_hostile_names_are_no_trouble(
     assert not ascii_only or all(line.isascii() for line in drawn)
 
 
+def test_a_value_of_any_length_is_shown_in_short(ask: Ask, here: Path) -> None:
+    with whence.open(here / ".whence") as log, log.span("altitude.plan", input="x" * 50_000):
+        pass
+
+    for arguments in (["spans"], ["stats"], ["spans", "--trace-id", "@last"]):
+        lines = ask(*arguments).out.splitlines()
+        assert "xxx" in "".join(lines)
+        assert max(map(len, lines)) < 400
+
+
 def test_colour_is_never_the_only_sign(ask: Ask, assistant: Path) -> None:
     for arguments in (["spans", "--status", "error"], ["stats"], ["spans", "--trace-id", "a3f2"]):
         plain = ask(*arguments, "--color", "never").out
