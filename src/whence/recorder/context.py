@@ -12,6 +12,7 @@ from contextvars import ContextVar, Token
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from whence.journal.forks import loading
 from whence.recorder.envelope import quote
 
 if TYPE_CHECKING:
@@ -106,7 +107,8 @@ def receive(traceparent: str, tracestate: str) -> "tuple[TraceParent, Members, s
 
     None where there is no valid `traceparent`: then the other one may not be read.
     """
-    from whence.recorder.headers import ours_in, parse_traceparent, parse_tracestate
+    with loading:
+        from whence.recorder.headers import ours_in, parse_traceparent, parse_tracestate
 
     parent = parse_traceparent(traceparent)
     if parent is None:

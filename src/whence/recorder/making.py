@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from whence.journal.forks import loading
 from whence.journal.place import Layout
 from whence.recorder.payload import Payloads
 from whence.recorder.privacy import RuledRecorder, Rules
@@ -19,7 +20,8 @@ def make_recorder(folder: Path, settings: Settings, durability: Durability) -> R
         "layout": _layout(settings.journal),
     }
     if _is_following(settings):
-        from whence.recorder.threads import follow_threads
+        with loading:
+            from whence.recorder.threads import follow_threads
 
         follow_threads()
     if not settings.privacy.rule:

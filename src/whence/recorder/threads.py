@@ -11,11 +11,11 @@ from concurrent.futures import thread as pools
 from functools import wraps
 from typing import Any
 
+from whence.journal.forks import loading
 from whence.recorder.carrying import Carried
 from whence.recorder.watch import THREAD_NAME as WATCHER
 
-_lock = threading.RLock()
-# The lock guards these two. By what is replaced: what it was, and what it is while that is so.
+# `loading` guards these two, which forks wait for. By what is replaced: what it was, and what it is while that is so.
 _is_on = False
 _replaced: dict[tuple[type, str], tuple[Any, Any]] = {}
 
@@ -28,7 +28,7 @@ def follow_threads(on: bool = True) -> None:
     Do it once, early. Doing it again changes nothing, and so does undoing what was not done.
     """
     global _is_on
-    with _lock:
+    with loading:
         _is_on = on
         for owner, name, make in _PLACES:
             if on:

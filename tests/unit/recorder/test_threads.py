@@ -2,7 +2,9 @@
 
 import gc
 import multiprocessing
+import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -312,6 +314,38 @@ def test_settings_have_threads_followed(tmp_path: Path, wanted: bool) -> None:
 
     events = {event.type: event for event in read_events(folder)}
     assert events["inside"].parent == (step.id if wanted else None)
+
+
+def test_a_forked_child_never_waits_for_a_thread_that_follows(log: whence.Log) -> None:
+    is_over = threading.Event()
+
+    def toggle() -> None:
+        while not is_over.is_set():
+            follow_threads()
+            follow_threads(False)
+
+    thread = threading.Thread(target=toggle)
+    thread.start()
+    try:
+        for _ in range(20):
+            assert run_in_child(follow_threads) == 0
+    finally:
+        is_over.set()
+        thread.join()
+
+
+def run_in_child(act: Callable[[], object]) -> int:
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.alarm(30)
+            act()
+            code = 0
+        finally:
+            os._exit(code)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def test_the_watcher_of_spans_carries_none(log: whence.Log, following: None) -> None:
