@@ -8,6 +8,7 @@ import errno
 import os
 import re
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -32,24 +33,37 @@ def write_blob(folder: Path, disk: Disk, layout: Layout, salt: str, payload: byt
     """Keep a payload so that it survives a power cut, and return its commitment."""
     commit = commitment(salt, payload)
     path = blob_path(folder, commit)
-    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
     try:
-        # Also the folder's own: who made it may have been killed before it could sync it.
-        holders = [folder]
-        for each in (folder, path.parent):
-            holders += make_shared_folder(disk, each, layout)[0]
-        try:
-            _write_file(disk, layout, temporary, salt.encode() + b"\n" + payload)
-            # From here on a crash leaves a whole blob under a name that no line knows: collected later.
-            disk.rename(temporary, path)
-        except OSError:
-            _remove(disk, temporary)
-            raise
-        for each in dict.fromkeys([path.parent, *holders]):
-            disk.sync_folder(each)
+        # From here on a crash leaves a whole blob under a name that no line knows: collected later.
+        keep_file(disk, layout, path, salt.encode() + b"\n" + payload, [folder, path.parent])
     except OSError as error:
         raise StoreError(f"cannot keep blob {path}: {error.strerror}") from error
     return commit
+
+
+def keep_file(
+    disk: Disk, layout: Layout, path: Path, content: bytes, folders: Sequence[Path]
+) -> None:
+    """Write a file so that it is there whole or not at all, and survives a power cut on return.
+
+    `folders` are those of the log that lead to it, the outermost first; missing ones are made.
+
+    Raises:
+        OSError: it could not be kept; what had the name before has it still.
+    """
+    temporary = path.with_name(f".{os.urandom(8).hex()}.tmp")
+    # Also the outermost's own name: who made it may have been killed before it could sync it.
+    holders = list(folders[:-1])
+    for each in folders:
+        holders += make_shared_folder(disk, each, layout)[0]
+    try:
+        _write_file(disk, layout, temporary, content)
+        disk.rename(temporary, path)
+    except OSError:
+        _remove(disk, temporary)
+        raise
+    for each in dict.fromkeys([path.parent, *holders]):
+        disk.sync_folder(each)
 
 
 def _write_file(disk: Disk, layout: Layout, path: Path, content: bytes) -> None:
