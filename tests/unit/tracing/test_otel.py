@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export import (
     SimpleSpanProcessor,
     SpanExportResult,
 )
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, Sampler, SamplingResult
 from opentelemetry.trace import (
     Link,
     NonRecordingSpan,
@@ -493,14 +493,15 @@ def test_more_links_than_an_envelope_holds_stay_in_the_payload(log: Log) -> None
     assert len(event.links) >= 100
 
 
-def test_names_of_any_length_are_kept_whole(log: Log) -> None:
-    name, agent = "layer." + "x" * 100_000, "a" * 100_000
+@pytest.mark.parametrize("before", ["layer.", "GET /"])
+def test_names_of_any_length_are_kept_whole(log: Log, before: str) -> None:
+    name, agent = before + "x" * 100_000, "a" * 100_000
     attributes = {"gen_ai.agent.name": agent, "gen_ai.tool.name": agent}
 
     WhenceSpanExporter(log).export([_odd_span(name=name, attributes=attributes)])
 
     (event,) = log.events()
-    assert name.startswith(f"{event.primitive}.{event.type}")
+    assert name.startswith(f"{event.primitive}.{event.type}".removeprefix("span."))
     assert event.agent is not None
     assert agent.startswith(event.agent)
     assert event.data["otel"]["name"] == name
@@ -556,6 +557,30 @@ def test_spans_that_are_not_sampled_are_not_recorded(log: Log) -> None:
         pass
 
     assert not log.exists()
+
+
+class _RecordOnly(Sampler):
+    """Has spans recorded for those who look at them in the process, and exported by nobody."""
+
+    def should_sample(self, *_: Any, **__: Any) -> SamplingResult:
+        return SamplingResult(Decision.RECORD_ONLY)
+
+    def get_description(self) -> str:
+        return "record only"
+
+
+def test_spans_that_are_not_to_be_exported_are_not_recorded(log: Log) -> None:
+    with provider_in(log, sampler=_RecordOnly()) as (provider, _):
+        provider.get_tracer("x").start_span("a").end()
+
+    assert not log.exists()
+
+
+def test_a_clock_that_was_set_back_gives_no_duration(log: Log) -> None:
+    WhenceSpanExporter(log).export([_odd_span(start_time=10, end_time=3)])
+
+    (event,) = log.events()
+    assert (event.time_ns, event.duration) == (10, 0)
 
 
 def test_other_processors_are_not_disturbed(log: Log) -> None:
