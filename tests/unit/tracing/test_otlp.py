@@ -258,6 +258,15 @@ def test_values_keep_their_types_and_deep_ones_become_text() -> None:
     assert json.loads(level)
 
 
+def test_a_count_that_protobuf_cannot_hold_is_its_largest() -> None:
+    data = {"otel": {"kind": "CLIENT", "dropped": {"attributes": 2**40, "events": -1, "links": 3}}}
+
+    ((_, _, span),) = parse_requests(otlp.encode([_rooted(data)]))
+
+    assert span.dropped_attributes_count == 2**32 - 1
+    assert (span.dropped_events_count, span.dropped_links_count) == (0, 3)
+
+
 def test_a_long_export_is_lines_of_bounded_size(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(otlp, "LINE_CHARACTERS_MAX", 10_000)
     steps = [_rooted({"text": "x" * 500}, id=f"e{number}") for number in range(100)]

@@ -123,6 +123,16 @@ def test_clocks_that_differ_by_a_moment_part_no_step_from_the_one_around_it() ->
     assert (second["dur"], third["dur"]) == (4_000, 9_000)
 
 
+def test_what_begins_after_its_cause_ended_is_not_drawn_inside_it() -> None:
+    cause = _rooted("cause", 0, 5 * _MS)
+    after = _rooted("after", 5 * _MS + 50_000, 10_000, parent="cause")
+
+    first, second = _slices(_draw([cause, after]))
+
+    assert first["ts"] + first["dur"] <= second["ts"]
+    assert second["dur"] == 10
+
+
 def test_nothing_is_an_empty_document() -> None:
     assert _draw([]) == []
 
