@@ -38,12 +38,8 @@ class Handler(logging.Handler):
         self._agent = agent
         self._inside = threading.local()
 
-    def createLock(self) -> None:  # noqa: N802 logging's name
-        """Have no lock: recording takes care of threads, and may wait for a disk."""
-        self.lock = None
-
     def handle(self, record: logging.LogRecord) -> bool:
-        """Write a record that the filters let through."""
+        """Write a record that the filters let through; without logging's lock, for recording needs none."""
         # From Python 3.12 on a filter may give another record.
         found: Any = self.filter(record)
         if not found:
