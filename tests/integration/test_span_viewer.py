@@ -79,7 +79,7 @@ def test_a_killed_process_leaves_its_unfinished_steps_visible(tmp_path: Path) ->
     root = killed.splitlines()[0].split()[2]
     tree = _whence(tmp_path, "spans", "--trace-id", root).stdout
 
-    assert running.count("so far") == killed.count("its process ended after") == 2
+    assert running.count("so far") == killed.count("last heard of after") == 2
     assert "[alt] execute: outer → unfinished" in killed
     shapes = [line.partition("│ ")[2] for line in tree.splitlines()[1:]]
     assert [shape.partition(" → ")[0] for shape in shapes] == [
@@ -97,7 +97,7 @@ def test_a_process_that_closes_says_what_it_leaves_open_and_that_it_ended(tmp_pa
 
     out = _whence(tmp_path, "spans").stdout
 
-    assert "[alt] execute → unfinished, its process ended after" in out
+    assert "[alt] execute → unfinished, last heard of after" in out
 
 
 @pytest.fixture

@@ -23,13 +23,15 @@ Going = Literal["open", "ended", "elsewhere"]
 
 _UNFINISHED: dict[Going, str] = {
     "open": "unfinished, {} so far",
-    "ended": "unfinished, its process ended after {}",
-    "elsewhere": "unfinished, {} when last heard of from another machine",
+    "ended": "unfinished, last heard of after {}",
+    "elsewhere": "unfinished, last heard of from another machine after {}",
 }
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """One step. `start` and `age` are nanoseconds; `age` is how long it took or was seen to be open.
+    """One step. `start` and `age` are nanoseconds; `age` is how long it took or was open so far.
+
+    Where the process of an open one is gone or elsewhere, it is how long it was heard of, at least.
 
     Of an unfinished one, for which `going` is set, `event` is what tells that it is open, and
     `data` what was known of it then.
@@ -170,5 +172,6 @@ def fits(step: Step, query: StepQuery) -> bool:
         and query.target in (None, step.event.target)
         and (query.since is None or step.start >= query.since)
         and (query.until is None or step.start < query.until)
-        and (query.slow is None or step.age >= query.slow)
+        # Of a process that is gone nobody knows how long its step went on.
+        and (query.slow is None or step.age >= query.slow or step.going != "open")
     )

@@ -6,6 +6,7 @@ between the root and the line that is told now are held, and few beside each.
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, TypeVar
 
 import msgspec
@@ -54,6 +55,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     failed: int = 0
     is_more: bool = False
     is_below: bool = False
+    is_beside: bool = False
 
 
 class Trace(msgspec.Struct, frozen=True, kw_only=True):
@@ -73,8 +75,12 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 def make_trace(stores: Stores, teller: Teller, reference: str, *, width: int, depth: int) -> Trace:
     """Tell the tree of the step that a reference means; see `Spans.trace`."""
     index = stores.need(reference)
-    asked = _find(index, reference.strip())
+    is_last = reference.strip() == LAST
+    asked = _last(index, teller) if is_last else _find(index, reference.strip())
     walk = _Walk(index, stores, teller, asked, width, depth)
+    if is_last and walk.root != asked:
+        # Whoever wants the last trace wants all of it.
+        walk = _Walk(index, stores, teller, walk.root, width, depth)
     extent = index.ask(lambda lookup: rows.measure_trace(lookup, walk.root), by_seq=True)
     first = next(iter(walk.tell([walk.root])), None)
     start, end = extent.start, extent.end
@@ -95,13 +101,21 @@ def make_trace(stores: Stores, teller: Teller, reference: str, *, width: int, de
 # -- which step is meant ---------------------------------------------------------------------------
 
 
+def _last(index: Index, teller: Teller) -> Knot:
+    """The step that began last, whether it ended or not."""
+    found = [
+        (row.time, Knot(row.seq, row.id))
+        for row in index.find(StepQuery(), newest_first=True, limit=1)
+    ]
+    newest_open = list(islice(iter(index.ask(rows.unended)), 1))
+    found += [(step.start, Knot(None, step.id)) for _, step in teller.read(newest_open)]
+    if not found:
+        raise NotFoundError("there is no last step: none is recorded")
+    return max(found, key=itemgetter(0))[1]
+
+
 def _find(index: Index, text: str) -> Knot:
     """The step of that id or unique part of one; NotFoundError says what else it may be."""
-    if text == LAST:
-        newest = next(index.find(StepQuery(), newest_first=True, limit=1), None)
-        if newest is None:
-            raise NotFoundError("there is no last step: none is recorded")
-        return Knot(newest.seq, newest.id)
     if not text or len(text.encode()) > ID_BYTES_MAX:
         raise NotFoundError(f"no step has the id {shorten(text, 80)!r}")
     row = index.by_id(text)
@@ -184,18 +198,35 @@ class _Walk:
             # The root is worth a line of its own.
             yield self._line(self.root, 0)
             if hidden > 1:
+                yield from self._beside(self.root, 1, None)
                 yield Node(depth=1, is_last=True, folded=hidden - 1)
         base = bool(hidden) + (hidden > 1)
-        for depth, knot in enumerate(shown, start=base):
-            yield self._line(knot, depth)
         top = base + len(shown)
-        yield self._line(self._asked, top, is_asked=True)
+        above = None
+        for depth, knot in enumerate([*shown, self._asked], start=base):
+            line = self._line(knot, depth, is_asked=depth == top)
+            if above is not None and line.missing is None:
+                yield from self._beside(above, depth, line.step)
+            yield line
+            above = knot
         yield from self._below(top)
 
     def _line(self, knot: Knot, depth: int, *, is_asked: bool = False) -> Node:
         step = next(self.tell([knot]), None)
         missing = knot.id if step is None else None
         return Node(depth=depth, is_last=True, step=step, missing=missing, is_asked=is_asked)
+
+    def _beside(self, above: Knot, depth: int, told: Step | None) -> Iterator[Node]:
+        """Say how much hangs directly below a step beside the one that is told."""
+        whole: Extent = self._index.ask(
+            lambda lookup: rows.measure_children(lookup, above), by_seq=True
+        )
+        failed = whole.errors - (told is not None and told.event.status == "error")
+        if whole.size > 1:
+            yield Node(
+                depth=depth, is_last=False, folded=whole.size - 1, failed=max(0, failed),
+                is_beside=True,
+            )  # fmt: skip
 
     def _below(self, top: int) -> Iterator[Node]:
         """All that hangs below the step asked about, which stands at depth `top`."""

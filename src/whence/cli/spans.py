@@ -231,7 +231,8 @@ def _label(node: "Node") -> str:
     if node.step is None:
         size = f"{node.folded:,}{' or more' if node.is_more else ' more'}"
         failed = f", {format_count(node.failed, 'error')}" if node.failed else ""
-        return f"… {size}{' below' if node.is_below else ''}{failed}"
+        where = " below" if node.is_below else " beside" if node.is_beside else ""
+        return f"… {size}{where}{failed}"
     text = say_step(node.step)
     return f"{text} (its parent {node.orphan_of} is not recorded)" if node.orphan_of else text
 

@@ -19,7 +19,7 @@ from whence.query import StepQuery
 
 BASE_NS = 1_800_000_000 * 10**9
 MS = 1_000_000
-_NEVER = "unfinished, its process ended after {}"
+_NEVER = "unfinished, last heard of after {}"
 
 
 class Book:
@@ -67,6 +67,7 @@ def _draw(node: Node) -> str:
         text = node.step.id + ("?" if node.step.going else "")
     elif node.missing is None:
         text = f"+{node.folded}" + (f" {node.failed} failed" if node.failed else "")
+        text += " beside" if node.is_beside else ""
     mark = "*" if node.is_asked else f" of {node.orphan_of}" if node.orphan_of else ""
     return "  " * node.depth + f"{text}{mark}"
 
@@ -104,7 +105,8 @@ def test_a_step_that_never_ended_is_told_where_it_began(book: Book) -> None:
     assert book.newest(agent="bob") == []
     assert book.newest(status="success") == ["a", "b"]
     assert book.newest(slow=1000 * MS) == ["u"]
-    assert book.newest(slow=5000 * MS) == []
+    # Its process is gone: it was open for a second at least, for how long nobody knows.
+    assert book.newest(slow=5000 * MS) == ["u"]
     assert book.newest(limit=2) == ["u", "b"]
 
 
@@ -197,9 +199,34 @@ def test_of_a_step_inside_the_way_to_it_is_told_and_what_is_below(book: Book) ->
     book.step("side", "focus.route", 2, parent="root", trace="root")
     book.step("leaf", "memory.read", 3, parent="mid", trace="root")
 
-    assert book.tree("mid") == ["root", "  mid*", "    leaf"]
-    assert book.tree("leaf") == ["root", "  mid", "    leaf*"]
+    assert book.tree("mid") == ["root", "  +1 beside", "  mid*", "    leaf"]
+    assert book.tree("leaf") == ["root", "  +1 beside", "  mid", "    leaf*"]
     assert book.spans.trace("leaf").end == BASE_NS + 100 * MS
+
+
+def test_of_what_stands_beside_the_way_to_a_step_failures_are_counted(book: Book) -> None:
+    book.step("root", "altitude.plan", 0, 100)
+    book.event("bad", "focus.route", 1, parent="root", trace="root", status="error", duration=1)
+    book.event("mid", "focus.route", 2, parent="root", trace="root", status="error", duration=1)
+
+    assert book.tree("mid") == ["root", "  +1 1 failed beside", "  mid*"]
+
+
+def test_the_last_trace_is_told_whole_whether_its_step_ended_or_not(book: Book) -> None:
+    book.step("root", "altitude.plan", 0, 100)
+    book.step("side", "focus.route", 1, parent="root", trace="root")
+    book.step("leaf", "memory.read", 2, parent="root", trace="root")
+
+    assert book.tree("@last") == ["root*", "  side", "  leaf"]
+
+    book.opened("u", "altitude.plan", 50)
+    book.opened("v", "focus.route", 60, parent="u", trace="u")
+
+    assert book.tree("@last") == ["u?*", "  v?"]
+
+    book.step("after", "altitude.plan", 70)
+
+    assert book.tree("@last") == ["after*"]
 
 
 def test_steps_inside_an_unfinished_one_hang_below_it(book: Book) -> None:
@@ -210,8 +237,8 @@ def test_steps_inside_an_unfinished_one_hang_below_it(book: Book) -> None:
 
     for reference in ("u", "open-0"):
         assert book.tree(reference) == ["u?*", "  a", "  v?", "    b"]
-    assert book.tree("b") == ["u?", "  v?", "    b*"]
-    assert book.tree("v") == ["u?", "  v?*", "    b"]
+    assert book.tree("b") == ["u?", "  +1 beside", "  v?", "    b*"]
+    assert book.tree("v") == ["u?", "  +1 beside", "  v?*", "    b"]
 
 
 def test_a_trace_whose_root_is_nowhere_told_has_a_place_for_it(book: Book) -> None:
@@ -301,7 +328,7 @@ def test_a_unique_part_of_an_id_is_enough_and_several_are_named(book: Book) -> N
     assert book.tree("bbbb1111") == ["alt_1_bbbb1111*"]
     assert book.tree("mem_1") == ["mem_1_cccc2222?*"]
     assert book.tree("2222") == ["mem_1_cccc2222?*"]
-    assert book.tree("@last") == ["alt_1_bbbb1111*"]
+    assert book.tree("@last") == ["mem_1_cccc2222?*"]
     with pytest.raises(NotFoundError, match="ambiguous: 2 steps") as raised:
         book.tree("1111")
     assert len(raised.value.candidates) == 2
