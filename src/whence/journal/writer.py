@@ -217,7 +217,9 @@ class Writer:
         self._combine()
 
     def close(self) -> None:
-        """Write what is queued and `writer.close`, and give everything back. May be called twice.
+        """Write what is queued and `writer.close`, and give everything back.
+
+        May be called again: what somebody tried to record since then is told as lost.
 
         Does nothing inside a handler that interrupts a write or a wait, which is still to be
         finished: call it again when the handler has returned.
@@ -232,6 +234,7 @@ class Writer:
     def abandon(self) -> None:
         """Give descriptors back in a forked child, without a word and without any lock."""
         self._is_closed = True
+        self._unreported = 0
         self._queue = []
         self._place.close()
 
@@ -483,7 +486,8 @@ class Writer:
 
     def _close_now(self) -> None:
         if self._is_closed:
-            return
+            if not self._unreported or not self._open_again():
+                return
         self._drain()
         if self._unreported:
             # The last chance to say so: try even if nothing worked a moment ago.
@@ -500,6 +504,16 @@ class Writer:
         self._is_closed = True
         self._check_due_ns = 0
         self._place.close()
+
+    def _open_again(self) -> bool:
+        """Go on after the end in a segment of its own, to say what came too late; False if none can be."""
+        try:
+            # Not where all was deleted meanwhile, as a test's folder may be.
+            is_open = self.folder.is_dir() and self._place.leave() is not None
+        except (OSError, StoreError):
+            return False
+        self._is_closed = not is_open
+        return is_open
 
     # -- what follows does not ------------------------------------------------------------------
 

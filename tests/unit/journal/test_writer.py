@@ -3,6 +3,7 @@ import gc
 import logging
 import os
 import re
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -258,6 +259,35 @@ def test_what_is_recorded_after_the_close_is_counted(
     assert recorder.lost == 4
     assert read_back(tmp_path).keys == ["main:0"]
     assert len(caplog.records) == 1
+
+
+def test_what_came_after_the_close_is_told_as_lost_when_it_is_closed_again(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    _emit(recorder)
+    recorder.close()
+    _emit(recorder, 3, stream="late")
+
+    recorder.close()
+    recorder.close()
+
+    found = read_back(tmp_path)
+    assert found.own("writer.gap") == [{"lost": 3, "reason": "the log is closed"}]
+    assert found.own("segment.left") == []
+    assert [said["lost"] for said in found.own("writer.close")] == [0, 3]
+    assert len(_segments(tmp_path)) == 2
+
+
+def test_a_log_that_is_gone_after_the_close_is_not_made_again(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "log")
+    _emit(recorder)
+    recorder.close()
+    shutil.rmtree(tmp_path / "log")
+    _emit(recorder, stream="late")
+
+    recorder.close()
+
+    assert not (tmp_path / "log").exists()
+    assert recorder.lost == 1
 
 
 def test_a_lost_blob_shows_even_if_nothing_follows(
