@@ -16,6 +16,8 @@ _NS_PER_MS = 1_000_000
 # So that the counts of a block differ in their last byte alone.
 _BLOCK = 256
 _PIECES = 32
+_PIECES_BYTES = 32 * 1024
+"""At most so much is asked for at once: what takes longer than a timer's turn is interrupted each time."""
 _TAIL_BYTES = 4
 _SALT_BYTES = 18
 _COUNT_BITS = 42
@@ -41,7 +43,7 @@ class Pool:
             try:
                 return pieces.pop()
             except IndexError:
-                fetched = self._random(size * _PIECES)
+                fetched = self._random(size * max(1, min(_PIECES, _PIECES_BYTES // size)))
                 pieces += [fetched[at : at + size] for at in range(0, len(fetched), size)]
 
 
