@@ -65,13 +65,13 @@ class Span(Cause):
         self._inner: Cause | None = None
         self.id = self.text = ""
 
-    def output(self, text: Any = None, **attributes: Any) -> None:
+    def output(self, text: Any = None, /, **attributes: Any) -> None:
         """Say what came out, and anything else worth keeping."""
         if text is not None:
             self._data["output"] = text
         self.note(**attributes)
 
-    def note(self, **attributes: Any) -> None:
+    def note(self, /, **attributes: Any) -> None:
         """Keep more values with the span."""
         data = self._data
         if self.own_keys.isdisjoint(attributes):
@@ -88,8 +88,9 @@ class Span(Cause):
         self._data["reason_blocked"] = reason
 
     def __enter__(self) -> Self:
-        if self._token is not None:
-            raise ValueError("span is open already")
+        if self.id:
+            # It would tell of two steps, or again what came of the first.
+            raise ValueError("span was entered before; each step needs one of its own")
         recorder = self._recorder
         self._forks = recorder.forks
         self._time_ns = now = recorder.clock()

@@ -84,11 +84,11 @@ class Handler(logging.Handler):
 
 
 def _parent(recorder: Recorder) -> str | None:
-    """What is around the record: the step here, which `emit` finds, or one of OpenTelemetry's."""
+    """What is around the record: the step here, which `emit` finds, or a nearer one of OpenTelemetry's."""
     otel = sys.modules.get("whence.tracing.otel")
-    if otel is None or recorder.current_cause() is not None:
+    if otel is None:
         return None
-    found: str | None = otel.current_id()
+    found: str | None = otel.nearest_id(recorder)
     return found
 
 

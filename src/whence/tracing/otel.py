@@ -40,6 +40,16 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger("whence")
 
+_KEPT_MAX = 10_000
+"""So many spans back one that comes again is known; an exporter's queue holds 2,048."""
+
+_kept: "weakref.WeakKeyDictionary[Recorder, dict[tuple[int, int], None]]" = (
+    weakref.WeakKeyDictionary()
+)
+"""Which spans each recorder has, the oldest first."""
+
+_processors: "weakref.WeakSet[WhenceSpanProcessor]" = weakref.WeakSet()
+
 
 class WhenceSpanExporter(SpanExporter):
     """Writes spans to a log, by default the process's own. The log stays open at shutdown."""
@@ -77,6 +87,11 @@ class WhenceSpanProcessor(SpanProcessor):
         self._is_shut = False
         # By trace and span. Each step on it is a single atomic one.
         self._running: dict[tuple[int, int], _Running] = {}
+        _processors.add(self)
+
+    def running(self, key: tuple[int, int]) -> "_Running | None":
+        """The span of that trace and id, if it is open."""
+        return self._running.get(key)
 
     def on_start(self, span: Span, parent_context: "Context | None" = None) -> None:  # noqa: ARG002
         """Remember what is around the span, and watch it."""
@@ -237,8 +252,16 @@ class _Sink:
         recorder = self.recorder()
         if recorder is None:
             return False
+        kept = _kept_by(recorder)
+        if span.context is not None and _key(span.context) in kept:
+            # Exported twice, or by a processor and an exporter: it is there already.
+            return True
         try:
             _record(recorder, tell_span(span), running)
+            if span.context is not None:
+                kept[_key(span.context)] = None
+                while len(kept) > _KEPT_MAX:
+                    kept.pop(next(iter(kept)), None)
         except StoreError:
             # Counted already.
             return False
@@ -283,6 +306,21 @@ def current_id() -> str | None:
     """
     context = get_current_span().get_span_context()
     return id_of(context) if context.is_valid else None
+
+
+def nearest_id(recorder: Recorder) -> str | None:
+    """As `current_id`, where no cause in Whence is nearer; None where one is."""
+    context = get_current_span().get_span_context()
+    if not context.is_valid:
+        return None
+    ours = recorder.cause_variable.get()
+    found = (processor.running(_key(context)) for processor in list(_processors))
+    begun_in = [running.around.ours for running in found if running is not None]
+    return id_of(context) if ours is None or any(ours is each for each in begun_in) else None
+
+
+def _kept_by(recorder: Recorder) -> dict[tuple[int, int], None]:
+    return _kept.setdefault(recorder, {})
 
 
 def _key(context: "SpanContext") -> tuple[int, int]:

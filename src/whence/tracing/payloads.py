@@ -12,6 +12,9 @@ from whence.recorder.recorder import Recorder
 from whence.tracing.events import OWN_KEYS, SUMMARY_MAX, TraceEvent, tell
 from whence.tracing.layers import as_name, as_text
 
+_NAME_MAX = 1_000
+"""An envelope has room for two of them, and a reader's line for none."""
+
 
 def make_payload(
     recorder: Recorder,
@@ -53,8 +56,11 @@ def summarise(recorder: Recorder, value: Any) -> str:
 
 
 def name_or_none(value: Any) -> str | None:
-    """An agent or target as an envelope can hold it; None where there is none."""
-    return None if value is None else as_name(value) or None
+    """An agent or target as an envelope can hold it, cut with a mark; None where there is none."""
+    if value is None:
+        return None
+    name = as_name(value)
+    return (name if len(name) <= _NAME_MAX else f"{name[: _NAME_MAX - 1]}…") or None
 
 
 def retell(

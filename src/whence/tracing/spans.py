@@ -10,6 +10,7 @@ goes besides to whatever `outlets` listen. Nothing here raises into the program,
 given: what is no text becomes text, what cannot be recorded is counted.
 """
 
+import logging
 import os
 import random
 import threading
@@ -29,6 +30,7 @@ from whence.recorder.span import Span
 from whence.settings import find_folder
 from whence.tracing.events import OWN_KEYS, TraceEvent
 from whence.tracing.layers import as_text, layer_of, make_id, operation_of
+from whence.tracing.logger import NAME as TRACE_LOGGER
 from whence.tracing.logger import is_logged, log_event
 from whence.tracing.payloads import is_empty, make_payload, name_or_none, retell, summarise
 from whence.tracing.switches import OFF_RANK, RANKS, Console, Switch, Switchboard
@@ -38,6 +40,9 @@ F = TypeVar("F")
 _LOOK_EVERY_S = 1.0
 
 _STATUSES: Mapping[str, Status] = {status: status for status in STATUSES}
+
+_OF_THE_END = frozenset(["output", "error", "reason_blocked", "ended_by", "not_sampled"])
+"""What a step's payload says of how it ended."""
 
 _monotonic = time.monotonic
 
@@ -100,9 +105,11 @@ class TraceContext(Span):
         """Whether the step began in this process, and not in the one that it was forked from."""
         return self._forks == self._recorder.forks
 
-    def set_output(self, output: Any = "", **metadata: Any) -> None:
-        """Say what came out, and anything else worth keeping."""
-        self._data["output"] = summarise(self._recorder, output)
+    def set_output(self, /, *output: Any, **metadata: Any) -> None:
+        """Say what came out, first or as `output=`, and anything else worth keeping."""
+        # Not a parameter: whatever a caller's values are called, they are kept.
+        first = output[0] if output else metadata.pop("output", "")
+        self._data["output"] = summarise(self._recorder, first if len(output) < 2 else output)
         if metadata:
             self.note(**metadata)
 
@@ -114,6 +121,8 @@ class TraceContext(Span):
         if self._token is not None:
             # Entered twice: the step goes on as it is.
             return self
+        if self.id:
+            self._begin_anew()
         super().__enter__()
         tracer = self._tracer
         self.id = trace_id = make_id(self.layer, self._time_ns, self._recorder.random)
@@ -136,6 +145,12 @@ class TraceContext(Span):
             super().__exit__(kind, error, traceback)
         except Exception as problem:  # noqa: BLE001 - a tracer never breaks what it watches
             self._recorder.lose(f"trace event: {problem}")
+
+    def _begin_anew(self) -> None:
+        """Forget how the step ended that this one was before."""
+        self.id = self.text = ""
+        self._status = "success"
+        self._data = {key: value for key, value in self._data.items() if key not in _OF_THE_END}
 
     def _keep(self, duration: int) -> None:
         tracer = self._tracer
@@ -266,6 +281,11 @@ class Tracer:
     def log(self) -> Log:
         """The log that steps are recorded to."""
         return self._log or default()
+
+    @property
+    def logger(self) -> logging.Logger:
+        """The seed's logger, which receives each step."""
+        return logging.getLogger(TRACE_LOGGER)
 
     def look(self) -> None:
         """Read the switches again now. Happens by itself, at most once a second."""

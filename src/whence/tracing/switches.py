@@ -29,7 +29,9 @@ MIRROR_FILE = "trace.jsonl"
 """Where the seed writes its lines."""
 
 _YAML_BYTES_MAX = 1 << 20
-_NOTHING = frozenset(["", "0", "false", "off", "no"])
+_YES = frozenset(["1", "true", "on", "yes"])
+_NO = frozenset(["0", "false", "off", "no"])
+_WORD_MAX = 40
 _SHOWN: dict[str, Console] = {"tree": "tree", "lines": "lines", "both": "both"}
 
 _logger = logging.getLogger("whence")
@@ -88,7 +90,7 @@ class Switchboard:
         word = self._word()
         on = self._first(
             self.forced_on,
-            None if word is None else word not in _NOTHING,
+            None if word is None else word not in _NO,
             named.enabled,
             said.enabled,
         )
@@ -117,8 +119,14 @@ class Switchboard:
 
     def _word(self) -> str | None:
         for name in ("WHENCE_TRACE", "DOPEJAR_TRACE"):
-            if name in self._environment:
-                return self._environment[name].strip().lower()
+            word = self._environment.get(name, "").strip().lower()
+            if word in _YES or word in _NO or word in RANKS or word in _SHOWN:
+                return word
+            if word:
+                self._warn(
+                    f"{name} is {word[:_WORD_MAX]!r}, want 1 or 0, a level ({', '.join(RANKS)}) or "
+                    f"a form ({', '.join(_SHOWN)}); it counts as not said"
+                )
         return None
 
     def _tables(self, folder: Path) -> TracingSettings:
@@ -159,11 +167,13 @@ class Switchboard:
         try:
             return read()
         except Exception as error:  # noqa: BLE001 - a file may make its parser fail in any way
-            problem = f"tracing settings: {error}"
-            if problem not in self._warned:
-                self._warned.add(problem)
-                _logger.warning("%s", problem)
+            self._warn(f"tracing settings: {error}")
             return otherwise
+
+    def _warn(self, problem: str) -> None:
+        if problem not in self._warned:
+            self._warned.add(problem)
+            _logger.warning("%s", problem)
 
 
 def read_tracing(folder: Path) -> TracingSettings:

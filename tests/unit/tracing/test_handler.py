@@ -324,3 +324,19 @@ def test_a_record_inside_a_span_of_opentelemetry_is_below_it(log: Log) -> None:
 
     parents = {e.data["message"]: e.parent for e in read_events(log.folder) if e.primitive == "log"}
     assert parents == {"theirs": theirs, "ours": ours.id}
+
+
+def test_a_record_is_below_the_nearer_of_the_spans_around_it(log: Log) -> None:
+    with (
+        _logger(Handler(log)) as logger,
+        provider_in(log) as (provider, _),
+        log.span("outer") as outer,
+    ):
+        logger.info("before")
+        with provider.get_tracer("x").start_as_current_span("a"):
+            logger.info("inside")
+            theirs = current_id()
+        logger.info("after")
+
+    parents = {e.data["message"]: e.parent for e in read_events(log.folder) if e.primitive == "log"}
+    assert parents == {"before": outer.id, "inside": theirs, "after": outer.id}

@@ -527,6 +527,7 @@ def test_a_log_that_cannot_be_had_breaks_nothing(
     (tmp_path / "whence.toml").write_text("nonsense = [")
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("WHENCE_DIR", raising=False)
+    monkeypatch.setattr("whence.log._default", None)
     exporter = WhenceSpanExporter()
 
     assert exporter.export([_odd_span(), _odd_span()]) is SpanExportResult.FAILURE
@@ -657,3 +658,23 @@ def test_tracing_alone_does_not_load_it() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
     assert done.stdout == "False\n"
+
+
+def test_a_span_that_comes_more_than_once_is_recorded_once(log: Log) -> None:
+    provider = TracerProvider()
+    provider.add_span_processor(WhenceSpanProcessor(log))
+    provider.add_span_processor(SimpleSpanProcessor(WhenceSpanExporter(log)))
+    kept: list[ReadableSpan] = []
+
+    class Keep(SpanProcessor):
+        def on_end(self, span: ReadableSpan) -> None:
+            kept.append(span)
+
+    provider.add_span_processor(Keep())
+    for name in ("a", "b"):
+        with provider.get_tracer("x").start_as_current_span(name):
+            pass
+    exporter = WhenceSpanExporter(log)
+    assert exporter.export(kept) is exporter.export(kept) is SpanExportResult.SUCCESS
+
+    assert [event.type for event in read_events(log.folder)] == ["a", "b"]

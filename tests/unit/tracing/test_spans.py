@@ -21,6 +21,7 @@ from hypothesis import given
 
 import whence
 from tests.strategies import hostile_values
+from tests.unit.recorder.recording import read_events
 from tests.unit.tracing.tracing import Hostile, look_again, only, recorded
 from whence.log import Log
 from whence.recorder.receipt import Receipt
@@ -472,6 +473,53 @@ def test_a_step_that_is_entered_or_left_twice_is_recorded_once(traced: Tracer, l
     event = only(log)
     assert "output" not in event.data
     assert log.current_cause() is None
+
+
+def test_a_step_that_is_entered_again_is_a_step_of_its_own(traced: Tracer, log: Log) -> None:
+    step = traced.span("alt", "plan", "a.py", "in")
+    with contextlib.suppress(KeyError), step as ctx:
+        assert ctx is not None
+        ctx.set_output("first", note="kept")
+        raise KeyError("x")
+    with step:
+        pass
+
+    first, second = read_events(log.folder)
+    assert (first.status, second.status) == ("error", "success")
+    assert first.id != second.id
+    assert second.data == {"component": "a.py", "input": "in", "note": "kept"}
+
+
+def test_an_output_may_be_named_and_values_may_have_any_name(traced: Tracer, log: Log) -> None:
+    with traced.span("alt", "a") as ctx:
+        assert ctx is not None
+        ctx.set_output(output="said")
+    with traced.span("alt", "b") as ctx:
+        assert ctx is not None
+        ctx.set_output("said", output="mine", self="me")
+        ctx.note(self="still me")
+
+    first, second = read_events(log.folder)
+    assert first.data == {"output": "said"}
+    assert second.data["output"] == "said"
+    assert second.data["attributes"] == {"output": "mine", "self": "me"}
+    assert second.data["self"] == "still me"
+
+
+def test_names_that_are_too_long_are_cut_and_metadata_is_not(traced: Tracer, log: Log) -> None:
+    with traced.span("alt", "a", agent="a" * 100_000, target="t" * 100_000):
+        pass
+    traced.event("alt", "b", agent="a" * 100_000, metadata={"m": "m" * 10_000})
+
+    first, second = read_events(log.folder)
+    assert first.agent == second.agent == "a" * 999 + "…"
+    assert first.target == "t" * 999 + "…"
+    assert second.data == {"m": "m" * 10_000}
+    assert log.lost == 0
+
+
+def test_the_seeds_logger_is_the_tracers(tracer: Tracer) -> None:
+    assert tracer.logger.name == "dopejar.trace"
 
 
 def test_a_generator_that_is_never_finished_is_recorded_when_it_goes(

@@ -46,6 +46,21 @@ def test_the_environment_switches(folder: Path, name: str, word: str, is_on: boo
     assert _look(folder, **{name: word}).is_on is is_on
 
 
+def test_a_word_that_nobody_knows_counts_as_not_said_and_is_told_once(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    board = Switchboard({"WHENCE_TRACE": "banana", "DOPEJAR_TRACE": "1"})
+
+    assert [board.look(lambda: folder / ".whence").is_on for _ in range(2)] == [True, True]
+    (record,) = caplog.records
+    assert "WHENCE_TRACE is 'banana', want 1 or 0" in record.getMessage()
+    assert not _look(folder, WHENCE_TRACE="banana").is_on
+
+
+def test_an_empty_word_leaves_it_to_the_next_that_says_something(folder: Path) -> None:
+    assert _look(folder, WHENCE_TRACE="", DOPEJAR_TRACE="1").is_on
+
+
 @pytest.mark.parametrize("word", ["debug", "info", "warn"])
 def test_a_level_in_the_environment_switches_tracing_on_from_there(folder: Path, word: str) -> None:
     switch = _look(folder, WHENCE_TRACE=word)
@@ -235,10 +250,10 @@ class _Slow(dict[str, str]):
         self._is_read = is_read
         self._is_traced = is_traced
 
-    def __contains__(self, name: object) -> bool:
+    def get(self, name: str, otherwise: Any = None) -> Any:
         self._is_read.set()
         self._is_traced.wait(0.2)
-        return super().__contains__(name)
+        return super().get(name, otherwise)
 
 
 def test_a_thread_that_traces_first_does_not_leave_the_others_untraced(
@@ -248,7 +263,7 @@ def test_a_thread_that_traces_first_does_not_leave_the_others_untraced(
     kept, tracer.board = tracer.board, Switchboard(_Slow(is_read, is_traced))
 
     def second() -> str | None:
-        is_read.wait()
+        assert is_read.wait(30)
         event_id = tracer.event("alt", "second")
         is_traced.set()
         return event_id
