@@ -485,9 +485,8 @@ class Writer:
         return StoreError(f"cannot sync the journal in {self.folder}: {reason}")
 
     def _close_now(self) -> None:
-        if self._is_closed:
-            if not self._unreported or not self._open_again():
-                return
+        if self._is_closed and (not self._unreported or not self._open_again()):
+            return
         self._drain()
         if self._unreported:
             # The last chance to say so: try even if nothing worked a moment ago.
