@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -73,20 +74,18 @@ def processes(folder: Path, method: str) -> Any:
 def handler(folder: Path) -> Any:
     """A signal handler records while what it interrupts records."""
     recorder = Recorder(folder)
-    number = 0
+    numbers = count()
 
     def record(signum: int, frame: FrameType | None) -> None:
-        nonlocal number
-        # A handler may itself be interrupted: each is a stream of its own.
-        key = f"handler{number}:0"
-        number += 1
+        # A handler may itself be interrupted: each is a stream of its own, its number taken in one step.
+        key = f"handler{next(numbers)}:0"
         recorder.emit("test", "happened", data=payload(key, 20))
 
     signal.signal(signal.SIGALRM, record)
     signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
     _emit(recorder, "main", 20_000)
     signal.setitimer(signal.ITIMER_REAL, 0)
-    return number
+    return next(numbers)
 
 
 def raising(folder: Path) -> Any:
