@@ -12,6 +12,7 @@ WHEEL_VENV := .venv-wheel
 BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 WHEEL_FOLDER := build/wheel
+WHEEL_TESTS := tests/docs tests/integration tests/contract tests/unit/cli tests/unit/tracing tests/unit/test_*.py
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 LOCKED := $(PIP_INSTALL) --require-hashes --requirement
@@ -99,9 +100,9 @@ test-source: install ## The tests against the source tree
 	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 .PHONY: test-wheel
-test-wheel: $(WHEEL_VENV)/.locked wheel ## The same tests against the built wheel
+test-wheel: $(WHEEL_VENV)/.locked wheel ## Those of the tests that packaging can break, against the built wheel
 	@$(WHEEL_VENV)/bin/python $(PIP_INSTALL) --no-deps --force-reinstall $(WHEEL_FOLDER)/*.whl
-	@WHENCE_TEST_WHEEL=1 $(WHEEL_VENV)/bin/python -m pytest $(PYTEST_FLAGS)
+	@WHENCE_TEST_WHEEL=1 $(WHEEL_VENV)/bin/python -m pytest $(PYTEST_FLAGS) $(WHEEL_TESTS)
 
 .PHONY: wheel
 wheel: install
