@@ -13,7 +13,7 @@ named here is loaded when it is first used.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from whence import swarm
+    from whence import runs, swarm
     from whence.errors import (
         ConflictError,
         CorruptError,
@@ -25,9 +25,11 @@ if TYPE_CHECKING:
         WhenceError,
     )
     from whence.event import Event
-    from whence.log import Log, cause, close, emit, open, span  # noqa: A004 it is `whence.open`
+    from whence.log import Log, cause, close, emit, open, run, span  # noqa: A004 `whence.open`
     from whence.query import Query
     from whence.recorder.receipt import Receipt
+    from whence.runs.decorator import simulation
+    from whence.runs.runners import runner
     from whence.tracing.decorator import traced
 
 __version__ = "0.1.0"
@@ -44,14 +46,16 @@ _ERRORS = (
 )
 _HOMES = {
     **dict.fromkeys(_ERRORS, "whence.errors"),
-    **dict.fromkeys(("Log", "cause", "close", "emit", "open", "span"), "whence.log"),
+    **dict.fromkeys(("Log", "cause", "close", "emit", "open", "run", "span"), "whence.log"),
     "Event": "whence.event",
     "Query": "whence.query",
     "Receipt": "whence.recorder.receipt",
+    "runner": "whence.runs.runners",
+    "simulation": "whence.runs.decorator",
     "traced": "whence.tracing.decorator",
 }
 
-_ROOMS = ("swarm",)
+_ROOMS = ("runs", "swarm")
 
 __all__ = [
     "ConflictError",
@@ -71,6 +75,10 @@ __all__ = [
     "close",
     "emit",
     "open",
+    "run",
+    "runner",
+    "runs",
+    "simulation",
     "span",
     "swarm",
     "traced",

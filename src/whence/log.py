@@ -8,21 +8,24 @@ existing one is derived and can be deleted.
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from operator import itemgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from whence import settings
+from whence.calls import Emit, EmitAsync, MakeSpan
 from whence.errors import NotFoundError, StoreError
-from whence.event import Event, Status
+from whence.event import Event
 from whence.journal.folder import journal_folder
 from whence.journal.forks import loading, watch_forks
 from whence.journal.reader import Reader
 from whence.query import Query, clean_query, matches
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from whence.ask.asked import Sources
     from whence.ask.causality import Causality
     from whence.ask.health import Health
@@ -33,75 +36,13 @@ if TYPE_CHECKING:
     from whence.index import Index, Problem, Statistic
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
+    from whence.runs.recording import Run
     from whence.sources.source import Source
 
 Progress = Callable[[int, int], None]
 
 _inherited: list[object] = []
 _RECORDING = ("emit", "emit_async", "span", "cause", "current_cause", "cause_around")
-
-
-class Emit(Protocol):
-    """How to record one event; `Recorder.emit` tells the rest."""
-
-    def __call__(
-        self,
-        primitive: str,
-        type: str,
-        *,
-        agent: str | None = None,
-        target: str | None = None,
-        data: Any = None,
-        parent: str | None = None,
-        links: Collection[str] = (),
-        status: Status | None = None,
-        duration: int | None = None,
-        private: bool | None = None,
-        durability: settings.Durability | None = None,
-        wait: bool = False,
-    ) -> str:
-        """Record one event and return its id."""
-        ...
-
-
-class EmitAsync(Protocol):
-    """How to record one event durably while others run; `Recorder.emit_async` tells the rest."""
-
-    def __call__(
-        self,
-        primitive: str,
-        type: str,
-        *,
-        agent: str | None = None,
-        target: str | None = None,
-        data: Any = None,
-        parent: str | None = None,
-        links: Collection[str] = (),
-        status: Status | None = None,
-        duration: int | None = None,
-        private: bool | None = None,
-    ) -> Awaitable[str]:
-        """Record one event and return its id when it survives a power cut."""
-        ...
-
-
-class MakeSpan(Protocol):
-    """How to record a step; `Recorder.span` tells the rest."""
-
-    def __call__(
-        self,
-        name: str,
-        *,
-        component: str | None = None,
-        input: Any = None,
-        agent: str | None = None,
-        target: str | None = None,
-        links: Collection[str] = (),
-        data: dict[str, Any] | None = None,
-        private: bool | None = None,
-    ) -> "Span":
-        """Record a step with its duration; what is recorded inside it names it as its cause."""
-        ...
 
 
 class Log:
@@ -171,6 +112,30 @@ class Log:
         for each in _RECORDING:
             setattr(self, each, getattr(recorder, each))
         return getattr(self, name)
+
+    def run(
+        self,
+        name: str,
+        input: Any = None,
+        *,
+        seed: Any = None,
+        seeds: "Mapping[str, Any] | None" = None,
+        runner: Callable[..., Any] | str | None = None,
+        keep: bool = False,
+        trace_id: str | None = None,
+        agent: str | None = None,
+    ) -> "Run":
+        """Record a simulation so that somebody else can execute it again. Use it with `with`; see `Run`.
+
+        Raises:
+            ValueError, TypeError: the input contains itself, or the id or name cannot be one.
+        """
+        from whence.runs.recording import Run
+
+        return Run(
+            self, name, input,
+            seed=seed, seeds=seeds, runner=runner, keep=keep, trace_id=trace_id, agent=agent,
+        )  # fmt: skip
 
     @property
     def lost(self) -> int:
@@ -574,6 +539,11 @@ def _span(name: str, **fields: Any) -> "Span":
 
 emit: Emit = _emit
 span: MakeSpan = _span
+
+
+def run(name: str, input: Any = None, **options: Any) -> "Run":
+    """Record a simulation to the process's default log. See `Log.run`."""
+    return default().run(name, input, **options)
 
 
 def cause(event_id: str) -> AbstractContextManager[None]:

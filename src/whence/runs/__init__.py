@@ -1,1 +1,98 @@
-"""Simulation runs: what went in and came out, kept so that somebody else can do it again."""
+"""Simulation runs: recorded so that somebody else can execute them again, compared, audited.
+
+    with whence.run("forecast", inputs, seed=7) as run: ...
+    verdict = whence.runs.replay(log, run.id)
+
+The functions of the seed's kind (`assign_trace_metadata` and the like) report failures and return; `save`, `load`
+and `replay` raise. What is named here is loaded when it is first used.
+"""
+
+# As `typing` has it, which takes longer to load than all of this.
+TYPE_CHECKING = False
+
+if TYPE_CHECKING:
+    from whence.runs.auditing import audit
+    from whence.runs.convert import overlay_to_dict, variables_to_dict
+    from whence.runs.decorator import simulation
+    from whence.runs.documented import (
+        assign_trace_metadata,
+        audit_all_traces,
+        generate_trace_id,
+        load_trace,
+        register_trace_to_memory,
+        replay_trace,
+        save_trace_to_disk,
+        summarize_trace,
+    )
+    from whence.runs.files import RunFileError
+    from whence.runs.history import RunRecord, read_run, read_runs
+    from whence.runs.recording import Run
+    from whence.runs.replaying import replay
+    from whence.runs.runners import runner
+    from whence.runs.saving import load_run as load
+    from whence.runs.saving import save_run as save
+
+_HOMES = {
+    "audit": ("whence.runs.auditing", "audit"),
+    "overlay_to_dict": ("whence.runs.convert", "overlay_to_dict"),
+    "variables_to_dict": ("whence.runs.convert", "variables_to_dict"),
+    "simulation": ("whence.runs.decorator", "simulation"),
+    "RunFileError": ("whence.runs.files", "RunFileError"),
+    "RunRecord": ("whence.runs.history", "RunRecord"),
+    "read_run": ("whence.runs.history", "read_run"),
+    "read_runs": ("whence.runs.history", "read_runs"),
+    "Run": ("whence.runs.recording", "Run"),
+    "replay": ("whence.runs.replaying", "replay"),
+    "runner": ("whence.runs.runners", "runner"),
+    "load": ("whence.runs.saving", "load_run"),
+    "save": ("whence.runs.saving", "save_run"),
+}
+_DOCUMENTED = (
+    "assign_trace_metadata",
+    "audit_all_traces",
+    "generate_trace_id",
+    "load_trace",
+    "register_trace_to_memory",
+    "replay_trace",
+    "save_trace_to_disk",
+    "summarize_trace",
+)
+
+__all__ = [
+    "Run",
+    "RunFileError",
+    "RunRecord",
+    "assign_trace_metadata",
+    "audit",
+    "audit_all_traces",
+    "generate_trace_id",
+    "load",
+    "load_trace",
+    "overlay_to_dict",
+    "read_run",
+    "read_runs",
+    "register_trace_to_memory",
+    "replay",
+    "replay_trace",
+    "runner",
+    "save",
+    "save_trace_to_disk",
+    "simulation",
+    "summarize_trace",
+    "variables_to_dict",
+]
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        home, inner = _HOMES.get(name, ("whence.runs.documented", name))
+        if name not in _HOMES and name not in _DOCUMENTED:
+            raise AttributeError(f"module 'whence.runs' has no attribute {name!r}")
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(home), inner)
+        return value
+
+    def __dir__():
+        return __all__

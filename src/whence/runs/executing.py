@@ -1,0 +1,193 @@
+"""The process that executes a run again: `python -m whence.runs.executing FILE`, its order in that file.
+
+It forks. The child calls the runner and writes what came of it; this one waits, and when the child has
+ended, or its time is over, or somebody wants it to stop, kills whatever the runner left running, also what
+left its session. It imports little, since it is started for every execution.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+
+from whence.event import decode_json
+from whence.runs.capturing import Capture, CapturedStep
+
+_SUBREAPER, _DEATH_SIGNAL = 36, 1
+TIME_IS_OVER = 124
+"""The exit code, as `timeout` has it."""
+_BROKEN = 120
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What to execute, and how."""
+
+    runners: list[str]
+    is_chosen: bool
+    input: Any
+    place: str | None
+    folder: str | None
+    seeds: dict[str, Any]
+    timeout_s: float
+    answer: str
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of it. `problem` is why there is no runner, `error` what it raised."""
+
+    problem: str | None = None
+    error: str | None = None
+    id: str | None = None
+    is_captured: bool = False
+    steps: list[CapturedStep] = []
+    output: Any = None
+    runner_code: str | None = None
+
+
+def main() -> NoReturn:
+    """Do what the order says."""
+    order = msgspec.convert(decode_json(Path(sys.argv[1]).read_bytes()), Order)
+    signals = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    _control(_SUBREAPER, 1)
+    _control(_DEATH_SIGNAL, signal.SIGTERM)
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        _control(_DEATH_SIGNAL, signal.SIGKILL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+        _work(order)
+    code = _wait(child, order.timeout_s, signals)
+    _kill_all(child)
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _control(what: int, value: int) -> None:
+    """Ask Linux for something that concerns child processes; other systems have nothing like it."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(what, value, 0, 0, 0)
+
+
+def _wait(child: int, timeout_s: float, signals: set[signal.Signals]) -> int:
+    """Wait for the child, not for its children; return the exit code to end with."""
+    ends = time.monotonic() + timeout_s
+    while True:
+        left = ends - time.monotonic()
+        caught = signal.sigtimedwait(signals, max(left, 0.0))
+        if caught is None or caught.si_signo != signal.SIGCHLD:
+            return TIME_IS_OVER
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return _BROKEN
+            if pid == 0:
+                break
+            if pid == child:
+                code = os.waitstatus_to_exitcode(status)
+                # As shells tell signals.
+                return code if code >= 0 else 128 - code
+
+
+def _kill_all(child: int) -> None:
+    """Kill what is left of the runner. Those whose parents ended are children of this process."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(child, signal.SIGKILL)
+    while True:
+        for pid in _children():
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        try:
+            # Their own children become this process's, and die in the next turn.
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def _children() -> list[int]:
+    """The processes whose parent this one is."""
+    here, found = str(os.getpid()).encode(), []
+    with suppress(OSError):
+        for name in os.listdir("/proc"):
+            if not name.isdigit():
+                continue
+            with suppress(OSError):
+                text = Path("/proc", name, "stat").read_bytes()
+                # Behind the name in brackets, which may hold anything: state and parent.
+                if text.rpartition(b")")[2].split()[1] == here:
+                    found.append(int(name))
+    return found
+
+
+def _work(order: Order) -> NoReturn:
+    """Call the runner in this process and write the answer."""
+    code = 0
+    try:
+        answer = _execute(order)
+    except BaseException as error:  # noqa: BLE001 a runner may raise anything
+        if isinstance(error, SystemExit):
+            # It wanted the program to end: that is no answer.
+            code = error.code if isinstance(error.code, int) else 1 if error.code else 0
+            os._exit(code)
+        import traceback
+
+        traceback.print_exc()
+        answer = Answer(error=f"{type(error).__name__}: {error}")
+    with suppress(Exception):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    from whence.runs.convert import encode
+
+    temporary = f"{order.answer}.tmp"
+    Path(temporary).write_bytes(encode(answer))
+    os.replace(temporary, order.answer)
+    os._exit(code)
+
+
+def _execute(order: Order) -> Answer:
+    from whence.errors import NotFoundError
+    from whence.runs.capturing import set_capture
+    from whence.runs.convert import plain
+    from whence.runs.runners import call_runner, describe_runner, load_runner
+
+    if order.folder is not None:
+        os.chdir(order.folder)
+    if order.place is not None:
+        sys.path.insert(0, order.place)
+    try:
+        function = load_runner(order.runners, is_chosen=order.is_chosen)
+    except NotFoundError as error:
+        return Answer(problem=str(error))
+    capture = Capture()
+    set_capture(capture)
+    _seed(order.seeds)
+    value = plain(call_runner(function, order.input))
+    set_capture(None)
+    if not capture.has_output:
+        capture.output = value if isinstance(value, dict) else {"result": value}
+    return Answer(
+        id=capture.id, is_captured=capture.has_begun, steps=capture.steps, output=capture.output,
+        runner_code=describe_runner(function).get("runner_code"),
+    )  # fmt: skip
+
+
+def _seed(seeds: dict[str, Any]) -> None:
+    """Give the generators of random numbers that are loaded the seeds that were recorded."""
+    import random
+
+    if isinstance(seeds.get("random"), int | float | str):
+        random.seed(seeds["random"])
+    number = seeds.get("numpy")
+    if isinstance(number, int) and "numpy" in sys.modules:
+        sys.modules["numpy"].random.seed(number % 2**32)
+
+
+if __name__ == "__main__":
+    main()

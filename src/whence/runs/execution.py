@@ -1,0 +1,148 @@
+"""One execution of a run in a process of its own: started, listened to, and gone when this returns."""
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+
+from whence.event import decode_json
+from whence.runs.convert import encode
+from whence.runs.executing import TIME_IS_OVER, Answer, Order
+
+OUTPUT_MAX = 16 * 1024
+"""How much of what a runner prints is kept: the end of it."""
+_CHUNK = 64 * 1024
+_GRACE_S = 10.0
+"""How long the process that watches the time may take to end what it started."""
+_FOREIGN = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
+
+
+class Execution(msgspec.Struct, frozen=True, kw_only=True):
+    """What came of one execution: an answer, or why there is none."""
+
+    hash_seed: str
+    seconds: float
+    printed: str = ""
+    answer: Answer | None = None
+    failure: str | None = None
+
+
+def execute(
+    *,
+    runners: list[str],
+    is_chosen: bool,
+    given: Any,
+    place: str | None,
+    folder: str | None,
+    seeds: Mapping[str, Any],
+    hash_seed: str,
+    timeout_s: float,
+) -> Execution:
+    """Call a runner with what went into a run, in a fresh process with this hash seed.
+
+    What it records meanwhile goes to a log of its own and is thrown away with it.
+    """
+    began = time.monotonic()
+    with tempfile.TemporaryDirectory(
+        prefix="whence-replay-", ignore_cleanup_errors=True
+    ) as scratch:
+        answer = Path(scratch, "answer.json")
+        order = Path(scratch, "order.json")
+        order.write_bytes(
+            encode(
+                Order(
+                    runners=runners, is_chosen=is_chosen, input=given, place=place, folder=folder,
+                    seeds=dict(seeds), timeout_s=timeout_s, answer=str(answer),
+                )
+            )
+        )  # fmt: skip
+        code, printed = _run(order, _environment(scratch, hash_seed), timeout_s)
+        found, failure = _read(answer, code, timeout_s)
+    return Execution(
+        hash_seed=hash_seed, seconds=time.monotonic() - began, printed=printed,
+        answer=found, failure=failure,
+    )  # fmt: skip
+
+
+def _environment(scratch: str, hash_seed: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in _FOREIGN}
+    runs = str(Path(scratch, "runs"))
+    return {
+        **kept,
+        "PYTHONHASHSEED": hash_seed,
+        "WHENCE_DIR": str(Path(scratch, "log")),
+        "WHENCE_RUNS_DIR": runs,
+        "TRACE_OUTPUT_DIR": runs,
+        "WHENCE_TRACE": "off",
+    }
+
+
+def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[int, str]:
+    """Start it and wait; return its exit code and the end of what was printed."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "whence.runs.executing", str(order)],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        env=environment, start_new_session=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    kept: deque[bytes] = deque()
+    # In a thread, so that a pipe held open by whoever escaped keeps nobody waiting.
+    listener = threading.Thread(target=_listen, args=(process.stdout, kept), daemon=True)
+    listener.start()
+    try:
+        code = process.wait(timeout_s + _GRACE_S)
+    except subprocess.TimeoutExpired:
+        code = TIME_IS_OVER
+    finally:
+        _stop(process)
+    listener.join(_GRACE_S)
+    printed = b"".join(kept)[-OUTPUT_MAX:]
+    return code, printed.decode(errors="replace")
+
+
+def _listen(pipe: IO[bytes], kept: deque[bytes]) -> None:
+    size = 0
+    with pipe:
+        while chunk := os.read(pipe.fileno(), _CHUNK):
+            kept.append(chunk)
+            size += len(chunk)
+            while size - len(kept[0]) >= OUTPUT_MAX:
+                size -= len(kept.popleft())
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End it where it has not ended; it ends what it started."""
+    if process.poll() is not None:
+        return
+    process.terminate()
+    try:
+        process.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _read(file: Path, code: int, timeout_s: float) -> tuple[Answer | None, str | None]:
+    if code == TIME_IS_OVER:
+        return None, f"it did not end within {timeout_s:g} s"
+    try:
+        return msgspec.convert(decode_json(file.read_bytes()), Answer), None
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        return None, f"what it answered cannot be read: {error}"
+    if code > 128:
+        try:
+            return None, f"it was ended by {signal.Signals(code - 128).name}"
+        except ValueError:
+            pass
+    return None, f"it ended with exit code {code} and returned nothing"

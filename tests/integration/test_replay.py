@@ -1,0 +1,331 @@
+"""Replays with real processes: each verdict is earned, and whatever a runner does, nothing is left running."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import whence
+from tests.unit.runs import runners_at_hand
+from whence.errors import NotFoundError
+from whence.log import Log
+from whence.query import Query
+from whence.runs.history import read_run, read_runs
+from whence.runs.judging import Verdict
+from whence.runs.recording import Run
+from whence.runs.replaying import replay, replay_many
+from whence.runs.saving import load_run, runs_folder, save_run
+
+pytestmark = pytest.mark.usefixtures("_in_a_folder_of_its_own")
+
+
+@pytest.fixture
+def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.chdir(tmp_path)
+    yield
+    whence.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Log]:
+    monkeypatch.setenv("WHENCE_DIR", str(tmp_path / ".whence"))
+    with whence.open() as opened:
+        yield opened
+
+
+def record(log: Log, name: str, given: Any, output: Any = None, **options: Any) -> Run:
+    """Record a run of a runner as the program that has it would."""
+    runner: Callable[..., Any] = getattr(runners_at_hand, name)
+    with log.run(name, given, runner=runner, **options) as run:
+        run.result(runner(given) if output is None else output)
+    return run
+
+
+def of_type_replay(log: Log) -> list[Any]:
+    return list(log.events(Query(primitive="run", type="replay")))
+
+
+def check_recorded(log: Log, verdict: Verdict) -> None:
+    (event,) = of_type_replay(log)
+    run = read_run(log, verdict.run)
+    ended = run.save or run.fail or run.begin
+    assert event.target == verdict.run
+    assert ended is not None
+    assert event.parent == ended.id
+    assert event.data["verdict"] == verdict.word
+    assert event.status == ("success" if verdict.is_fine else "error")
+
+
+def test_what_comes_out_the_same_is_identical(log: Log) -> None:
+    run = record(log, "steady", {"hope": 0.5})
+    verdict = replay(log, run.id)
+
+    assert verdict.word == "IDENTICAL", verdict
+    assert verdict.trust == 0.5
+    assert (verdict.count, verdict.changes, verdict.reason) == (0, (), None)
+    check_recorded(log, verdict)
+
+
+def test_a_runner_that_records_a_run_is_compared_step_by_step(log: Log) -> None:
+    given = {"hope": 0.5}
+    with log.run("recording", given, runner="recording") as run:
+        for turn in range(3):
+            run.step("turn", {"hope": 0.5 - turn / 10})
+        run.output(overlays={"hope": 0.5}, variables={"id": run.id})
+    events = sum(1 for _ in log.events())
+    verdict = replay(log, run.id)
+
+    assert verdict.word == "IDENTICAL", verdict
+    # What it records in the replay is nobody's history.
+    assert sum(1 for _ in log.events()) == events + 1
+
+
+def test_a_step_that_differs_is_the_first_difference(log: Log) -> None:
+    with log.run("recording", {"hope": 0.5}, runner="recording") as run:
+        run.step("turn", {"hope": 0.5})
+        run.step("turn", {"hope": 0.3}, keep=True)
+        run.step("turn", {"hope": 0.3})
+        run.output(overlays={"hope": 0.6}, variables={"id": run.id})
+    verdict = replay(log, run.id)
+
+    assert verdict.word == "DIVERGED"
+    assert verdict.first is not None
+    assert (verdict.first.path, verdict.first.left, verdict.first.right) == (
+        ("steps", 1, "state", "hope"), 0.3, 0.4,
+    )  # fmt: skip
+    assert verdict.count == 2
+    assert verdict.reason == "steps[1].state.hope was 0.3, is 0.4"
+    check_recorded(log, verdict)
+
+
+def test_numbers_may_be_apart_as_far_as_is_tolerated(log: Log) -> None:
+    run = record(log, "steady", {"hope": 0.5}, {"overlays": {"hope": 0.25 + 1e-12}, "trust": 0.5})
+
+    assert replay(log, run.id).word == "DIVERGED"
+    verdict = replay(log, run.id, tolerances=["output.overlays.*=1e-9"])
+    assert (verdict.word, verdict.tolerated, verdict.is_fine) == ("WITHIN_TOLERANCE", 1, True)
+    assert replay(log, run.id, tolerances=["output.variables.*=1e-9"]).word == "DIVERGED"
+    assert replay(log, run.id, tolerances=["rel:1e-9"]).word == "WITHIN_TOLERANCE"
+
+
+def test_what_depends_on_the_order_of_a_set_is_not_deterministic(log: Log) -> None:
+    verdict = replay(log, record(log, "lucky", {"n": 50}).id)
+
+    assert verdict.word == "NOT_DETERMINISTIC"
+    assert verdict.reason is not None
+    assert "two executions with the same seeds differ: output.result[" in verdict.reason
+    check_recorded(log, verdict)
+
+
+def test_generators_of_random_numbers_get_the_seed_that_was_recorded(log: Log) -> None:
+    import random
+
+    random.seed(11)
+    run = record(log, "seeded", {"n": 3}, seed=11)
+    assert replay(log, run.id).word == "IDENTICAL"
+    run = record(log, "seeded", {"n": 3})
+    assert replay(log, run.id).word == "NOT_DETERMINISTIC"
+
+
+def test_other_versions_are_why_it_may_differ(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "level"
+    file.write_text("0.5")
+    then = {"python": "3.9.1", "packages": {"simulators": "1.0"}, "git": {"commit": "a" * 40}}
+    with monkeypatch.context() as patched:
+        patched.setattr("whence.runs.recording.describe_environment", lambda: then)
+        run = record(log, "drifting", {"file": str(file)})
+    assert replay(log, run.id).word == "IDENTICAL"
+    file.write_text("0.75")
+    verdict = replay(log, run.id)
+
+    assert verdict.word == "ENVIRONMENT_CHANGED"
+    assert verdict.reason == "output.overlays.hope was 0.5, is 0.75"
+    changed = {change.what: change.then for change in verdict.changes}
+    assert changed["python"] == "3.9.1"
+    assert changed["package simulators"] == "1.0"
+
+
+def test_the_same_versions_are_no_excuse(log: Log, tmp_path: Path) -> None:
+    file = tmp_path / "level"
+    file.write_text("0.5")
+    run = record(log, "drifting", {"file": str(file)})
+    file.write_text("0.75")
+
+    assert replay(log, run.id).word == "DIVERGED"
+
+
+def test_a_simulation_is_its_own_runner(log: Log) -> None:
+    runners_at_hand.growing(2, turns=5)
+    (run,) = read_runs(log)
+    assert (run.seed, run.input) == (3, {"start": 2, "turns": 5, "seed": 3})
+    assert load_run(log, run.id)["output"] == {"variables": {"size": 13}}
+
+    assert replay(log, run.id).word == "IDENTICAL"
+
+
+def _no_runner(log: Log) -> Run:
+    with log.run("whatever", {}) as run:
+        run.output(trust=1)
+    return run
+
+
+def _lambda(log: Log) -> Run:
+    with log.run("whatever", {}, runner=lambda given: given) as run:
+        run.output(trust=1)
+    return run
+
+
+def _undeclared(log: Log) -> Run:
+    with log.run("whatever", {}, runner="nobody-has-this") as run:
+        run.output(trust=1)
+    return run
+
+
+def _dangerous(log: Log) -> Run:
+    with log.run("whatever", "touch pwned", runner="os:system") as run:
+        run.output(trust=1)
+    return run
+
+
+def _tampered(log: Log) -> Run:
+    run = record(log, "steady", {"hope": 0.5})
+    (file,) = runs_folder(log).iterdir()
+    file.write_bytes(file.read_bytes().replace(b"0.25", b"0.26"))
+    return run
+
+
+def _gone(log: Log) -> Run:
+    run = record(log, "steady", {"hope": 0.5})
+    (file,) = runs_folder(log).iterdir()
+    file.unlink()
+    return run
+
+
+def _torn(log: Log) -> Run:
+    run = record(log, "steady", {"hope": 0.5})
+    (file,) = runs_folder(log).iterdir()
+    os.truncate(file, 60)
+    return run
+
+
+def _failed(log: Log) -> Run:
+    with pytest.raises(KeyError), log.run("steady", {}) as run:
+        raise KeyError
+    return run
+
+
+def _unfinished(log: Log) -> Run:
+    run = log.run("steady", {})
+    run.__enter__()
+    return run
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (_no_runner, "names no runner"),
+        (_lambda, "a lambda has no name"),
+        (_undeclared, "no entry point declares a runner 'nobody-has-this'"),
+        (_dangerous, "os:system is not declared as a runner"),
+        (_tampered, "the digest does not match"),
+        (_gone, "is not there"),
+        (_torn, "torn"),
+        (_failed, "it failed"),
+        (_unfinished, "it is unfinished"),
+    ],
+)
+def test_what_cannot_be_replayed_says_why(
+    log: Log, make: Callable[[Log], Run], reason: str
+) -> None:
+    run = make(log)
+    verdict = replay(log, run.id)
+
+    assert verdict.word == "NOT_REPLAYABLE"
+    assert verdict.reason is not None
+    assert reason in verdict.reason
+    check_recorded(log, verdict)
+    assert not Path("pwned").exists()
+
+
+def test_a_runner_can_be_chosen(log: Log) -> None:
+    save_run(
+        log,
+        {
+            "trace_id": "t-1",
+            "input": {"hope": 0.5},
+            "output": {"overlays": {"hope": 0.25}, "trust": 0.5},
+        },
+    )
+    assert replay(log, "t-1").word == "NOT_REPLAYABLE"
+    assert replay(log, "t-1", runner=runners_at_hand.steady).word == "IDENTICAL"
+    with pytest.raises(NotFoundError):
+        replay(log, "t-2")
+
+
+@pytest.mark.parametrize(
+    ("how", "word", "reason"),
+    [
+        ("raise", "DIVERGED", "the runner raised LookupError: no such thing"),
+        ("exit", "NOT_REPLAYABLE", "it ended with exit code 3 and returned nothing"),
+        ("leave", "NOT_REPLAYABLE", "it ended with exit code 0 and returned nothing"),
+        ("kill", "NOT_REPLAYABLE", "it was ended by SIGKILL"),
+        ("hang", "NOT_REPLAYABLE", "it did not end within 1.5 s"),
+        ("print", "IDENTICAL", None),
+        ("move", "IDENTICAL", None),
+        ("close", "IDENTICAL", None),
+    ],
+)
+def test_whatever_a_runner_does_is_a_verdict_with_what_it_printed(
+    log: Log, how: str, word: str, reason: str | None
+) -> None:
+    run = record(log, "unruly", {"how": how}, {"result": "done"})
+    verdict = replay(log, run.id, timeout_s=1.5 if how == "hang" else 60)
+
+    assert (verdict.word, verdict.reason) == (word, reason)
+    if how == "print":
+        assert verdict.printed.endswith("x\n")
+        assert len(verdict.printed) < 20_000
+    elif how not in ("close", "leave", "kill", "exit"):
+        assert f"about to {how}" in verdict.printed
+    check_recorded(log, verdict)
+
+
+def test_nothing_that_a_runner_started_is_left_running(log: Log, tmp_path: Path) -> None:
+    note = tmp_path / "pids"
+    run = record(log, "unruly", {"how": "spawn", "note": str(note)}, {"result": "done"})
+    verdict = replay(log, run.id)
+
+    assert verdict.word == "IDENTICAL", verdict
+    started = [int(line) for line in note.read_text().split()]
+    assert len(started) >= 2
+    for pid in started:
+        _wait_gone(pid)
+
+
+def _wait_gone(pid: int) -> None:
+    for _ in range(500):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"process {pid} is left running")
+
+
+def test_many_runs_are_replayed_at_once(log: Log) -> None:
+    ids = {record(log, "steady", {"hope": number / 10}).id for number in range(6)}
+    odd = record(log, "steady", {"hope": 0.5}, {"trust": 1})
+    heard: list[tuple[int, int]] = []
+    verdicts = list(
+        replay_many(log, list(read_runs(log)), progress=lambda *said: heard.append(said))
+    )
+
+    assert {verdict.run for verdict in verdicts} == ids | {odd.id}
+    assert [verdict.run for verdict in verdicts if not verdict.is_fine] == [odd.id]
+    assert heard[-1] == (7, 7)
+    assert len(of_type_replay(log)) == 7
