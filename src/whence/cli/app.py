@@ -31,6 +31,12 @@ VERBS = {
         "sql": "Any question, as SQL",
         "sources": "Other programs' stores that are asked too",
     },
+    "Runs": {
+        "runs": "Simulation runs: what went in, what came out",
+        "replay": "Execute runs again: does the same come out",
+        "diff": "Two runs: what went in, what they did, what came out",
+        "audit": "Are the run files sound, and are they what was saved",
+    },
     "Keep": {
         "export": "Events for other tools",
         "doctor": "Is the journal whole, and what is wrong if not",

@@ -9,10 +9,11 @@ from collections.abc import Collection
 
 DEFAULT_VERB = "show"
 
-# Every option of several verbs that takes a value. Options of one verb stand behind that verb.
+# Every option that takes a value.
 VALUE_OPTIONS = frozenset(
     "--agent -a --task --channel --target --primitive -p --type --status --trace-id --since -S --until -U"
-    " --causality --source --depth -n --number --last --hrm --slow --operation -o --output --color -C --dir".split()
+    " --causality --source --depth -n --number --last --hrm --slow --operation --name"
+    " --tolerance --runner --timeout --folder --rule --fail-on -o --output --color -C --dir".split()
 )
 
 

@@ -104,7 +104,7 @@ def compare_doings(one: Doing, other: Doing, tolerances: Sequence[Tolerance] = (
         left, right = _fill(left, right), _fill(right, left)
     parts = [compare(left, right, at=("output",), tolerances=tolerances, renamed=renamed)]
     if one.steps is not None and other.steps is not None:
-        parts.insert(0, _compare_steps(one.steps, other.steps, tolerances, renamed))
+        parts.insert(0, compare_steps(one.steps, other.steps, tolerances, renamed))
     return join(parts)
 
 
@@ -115,12 +115,13 @@ def _fill(output: Any, like: Any) -> Any:
     return {**output, **left_out}
 
 
-def _compare_steps(
+def compare_steps(
     one: Sequence[CapturedStep],
     other: Sequence[CapturedStep],
     tolerances: Sequence[Tolerance],
     renamed: tuple[str, str] | None,
 ) -> Comparison:
+    """Compare steps one by one: by their states where both are known, else by their digests."""
     parts = []
     for index in range(max(len(one), len(other))):
         left = one[index] if index < len(one) else None
@@ -152,12 +153,16 @@ def _show(step: CapturedStep, *, both: bool) -> dict[str, Any]:
 
 def say_difference(found: Difference) -> str:
     """Where two values differ, as text: `output.overlays.hope was 0.5, is 0.6`."""
-    place = format_path(found.path)
-    if found.kind == "missing":
-        return f"{place} was {_say(found.left)}, is not there"
-    if found.kind == "added":
-        return f"{place} was not there, is {_say(found.right)}"
-    return f"{place} was {_say(found.left)}, is {_say(found.right)}"
+    place, left, right = say_sides(found)
+    before = "was not there" if left is None else f"was {left}"
+    return f"{place} {before}, is {'not there' if right is None else right}"
+
+
+def say_sides(found: Difference) -> tuple[str, str | None, str | None]:
+    """The place of a difference and both values as text, None for one that is not there."""
+    left = None if found.kind == "added" else _say(found.left)
+    right = None if found.kind == "missing" else _say(found.right)
+    return format_path(found.path), left, right
 
 
 _SHOWN_MAX = 80

@@ -14,14 +14,14 @@ import msgspec
 
 from whence.errors import CorruptError, NotFoundError, StoreError
 from whence.log import Log
-from whence.runs.capturing import CapturedStep
 from whence.runs.commitments import Save, holds, read_save
 from whence.runs.compare import Comparison, Tolerance, parse_tolerance
+from whence.runs.differing import read_steps
 from whence.runs.digest import digest
 from whence.runs.environment import describe_environment
 from whence.runs.execution import Execution, execute
 from whence.runs.files import RunFile, path_of, read_file
-from whence.runs.history import PRIMITIVE, REPLAY, RunRecord, data_of, read_run
+from whence.runs.history import PRIMITIVE, REPLAY, RunRecord, read_run
 from whence.runs.judging import Change, Doing, Verdict, judge, say_difference
 from whence.runs.runners import describe_runner, home_of
 from whence.runs.saving import runs_folder
@@ -240,18 +240,7 @@ class _Replay:
             self._changes.append(Change(what="code", then=then, now=now))
 
     def _recorded(self, file: RunFile) -> Doing:
-        steps = [_recorded_step(data_of(event)) for event in self._run.steps]
-        return Doing(id=self._run.id, steps=tuple(steps), output=file.output)
-
-
-def _recorded_step(data: dict[str, Any]) -> CapturedStep:
-    said, state = data.get("digest"), data.get("state")
-    # What the journal redacted or cut is not the state that was digested.
-    is_whole = "state" in data and digest(state) == said
-    return CapturedStep(
-        name=str(data.get("step")), digest=said if isinstance(said, str) else None,
-        state=state if is_whole else None, has_state=is_whole,
-    )  # fmt: skip
+        return Doing(id=self._run.id, steps=tuple(read_steps(self._run)), output=file.output)
 
 
 def _problem(execution: Execution) -> str | None:

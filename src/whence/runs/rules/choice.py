@@ -148,5 +148,5 @@ def _refuse(message: str) -> NoReturn:
 
 def _unknown(name: str, known: set[str]) -> str:
     near = get_close_matches(name, sorted(known), 1)
-    hint = f"did you mean `{near[0]}`?" if near else "docs/reference/audit-rules.md lists them"
+    hint = f"did you mean `{near[0]}`?" if near else "`whence audit --rules` lists them"
     return f"unknown rule `{name}`; {hint}"
