@@ -1,13 +1,28 @@
 """All benchmarks, in the order of the table."""
 
 from bench.ask import ASK
+from bench.audit import AUDIT
 from bench.commands import COMMANDS
 from bench.durable import DURABLE
 from bench.emit import EMIT, THREADS
 from bench.index import INDEX
 from bench.processes import PROCESSES
+from bench.runs import RUNS
 from bench.sources import SOURCES
 from bench.swarm import SWARM
 from bench.trace import TRACE
 
-BENCHMARKS = (EMIT, THREADS, SWARM, TRACE, DURABLE, PROCESSES, INDEX, ASK, SOURCES, COMMANDS)
+BENCHMARKS = (
+    EMIT,
+    THREADS,
+    SWARM,
+    TRACE,
+    DURABLE,
+    PROCESSES,
+    INDEX,
+    ASK,
+    SOURCES,
+    RUNS,
+    AUDIT,
+    COMMANDS,
+)

@@ -87,6 +87,13 @@ TARGETS = (
     Target("source.first.indexed", "first row of databases, indexed", "journal", 300, "ms"),
     Target("source.first.bare", "first row of databases as they are", "journal", 300, "ms"),
     Target("source.memory", "asking databases, peak memory", "journal", 200, "MB"),
+    Target("run.save", "a run with a file of 100 KB", "json.dumps+write+fsync", 1.5, "×"),
+    Target("run.step", "a step, over digesting its state", "", 10, "µs"),
+    Target("replay.one", "a replay, over the runner's own time", "", 300, "ms"),
+    Target("replay.many", "replays on all cores, per core", "on one", 0.85, "×", is_least=True),
+    Target("audit.rate", "audit per CPU second", "", 2000, "files", is_least=True),
+    Target("audit.memory", "audit of 10,000 files, memory over 1,000", "", 10, "MB"),
+    Target("audit.many", "a file of 100,000, one simulation", "of 10,000", 1.3, "×"),
     Target("command.version", "whence --version", "python -c pass", 5, "×"),
     Target("command.ref", "whence <ref>, 1M events", "python -c pass", 10, "×"),
 )

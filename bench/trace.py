@@ -5,7 +5,6 @@ nothing at all: OpenTelemetry's tracer that records nowhere. Besides: a step tha
 eight threads at once, and the tree of a large trace.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -252,26 +251,31 @@ def large_trace(plan: Plan) -> tuple[Path, str, int]:
     return folder, marker.read_text(encoding="utf-8"), size
 
 
+_PEAK = (
+    "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL);"
+    " print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
+)
+"""Runs a command and prints its peak. In between, since a process begins with the peak of who started it."""
+
+
 def measure_screen(folder: Path, trace_id: str) -> Screen:
-    """Draw the tree in a new process, timed until its first screen is there."""
-    command = str(Path(sys.executable).with_name("whence"))
+    """Draw the tree in a new process, timed until its first screen is there; and once more, for its memory."""
+    command = [
+        str(Path(sys.executable).with_name("whence")),
+        *("spans", "-C", str(folder), "--trace-id", trace_id, "--no-pager"),
+    ]
     start = time.perf_counter()
-    process = subprocess.Popen(
-        [command, "spans", "-C", str(folder), "--trace-id", trace_id, "--no-pager"],
-        stdout=subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    for _ in range(_SCREEN_LINES):
-        process.stdout.readline()
-    first_ms = (time.perf_counter() - start) * 1000
-    for _ in process.stdout:
-        pass
-    process.stdout.close()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        for _ in range(_SCREEN_LINES):
+            process.stdout.readline()
+        first_ms = (time.perf_counter() - start) * 1000
+        for _ in process.stdout:
+            pass
     if process.returncode:
         raise AssertionError(f"whence spans ended with {process.returncode}")
-    return Screen(first_ms, used.ru_maxrss / (1024 * (1024 if sys.platform == "darwin" else 1)))
+    told = subprocess.run([sys.executable, "-c", _PEAK, *command], check=True, capture_output=True)
+    return Screen(first_ms, int(told.stdout) / (1024 * (1024 if sys.platform == "darwin" else 1)))
 
 
 def run_tree(plan: Plan) -> Iterator[Finding]:

@@ -80,6 +80,8 @@ def test_the_promised_limits_are_all_there() -> None:
         "ask10.causality": 6, "ask10.statistics": 120, "ask10.find": 3000,
         "source.task.indexed": 100, "source.task.bare": 2000,
         "source.first.indexed": 300, "source.first.bare": 300, "source.memory": 200,
+        "run.save": 1.5, "run.step": 10, "replay.one": 300, "replay.many": 0.85,
+        "audit.rate": 2000, "audit.memory": 10, "audit.many": 1.3,
         "command.version": 5, "command.ref": 10,
     }  # fmt: skip
 

@@ -1,0 +1,43 @@
+"""Records runs until it is killed: `python -m tests.crash.runs_worker FOLDER [naive]`.
+
+With `naive` the protection is off: the event comes first, and the file is written in place, piece by piece.
+"""
+
+import random
+import sys
+from pathlib import Path
+from typing import Any
+
+import whence
+from whence.runs import saving
+from whence.runs.files import path_of
+
+_PIECES = 50
+
+
+def write_naively(folder: Path, trace_id: str, content: bytes, **_: Any) -> Path:
+    """Keep a file as programs do that nobody has killed yet."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = path_of(folder, trace_id)
+    size = len(content) // _PIECES + 1
+    with path.open("wb", buffering=0) as file:
+        for at in range(0, len(content), size):
+            file.write(content[at : at + size])
+    return path
+
+
+def main() -> None:
+    if "naive" in sys.argv[2:]:
+        saving.__dict__["write_file"] = write_naively
+    chance = random.Random()
+    with whence.open(sys.argv[1]) as log:
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        while True:
+            with log.run("turn", {"n": chance.random()}) as run:
+                run.step("one", {"x": chance.random()})
+                run.output(variables={"filling": "x" * chance.randrange(200_000)}, trust=0.5)
+
+
+if __name__ == "__main__":
+    main()
