@@ -1,6 +1,9 @@
 """Replays with real processes: each verdict is earned, and whatever a runner does, nothing is left running."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -329,3 +332,33 @@ def test_many_runs_are_replayed_at_once(log: Log) -> None:
     assert [verdict.run for verdict in verdicts if not verdict.is_fine] == [odd.id]
     assert heard[-1] == (7, 7)
     assert len(of_type_replay(log)) == 7
+
+
+@pytest.mark.parametrize("words", [["@last"], ["--name", "unruly"]])
+def test_ctrl_c_leaves_nothing_running(log: Log, tmp_path: Path, words: list[str]) -> None:
+    record(log, "unruly", {"how": "hang"}, {"result": "done"})
+    with subprocess.Popen(
+        [sys.executable, "-m", "whence", "replay", *words], start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as command:  # fmt: skip
+        below = _below(command.pid)
+        while len(below) < 2:
+            time.sleep(0.02)
+            below = _below(command.pid)
+        os.killpg(command.pid, signal.SIGINT)
+        command.wait(30)
+    for pid in below:
+        _wait_gone(pid)
+
+
+def _below(pid: int) -> list[int]:
+    """The processes that a process has started, and these."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_bytes().rpartition(b")")[2].split()
+        except (OSError, IndexError):
+            continue
+        if entry.name.isdigit() and fields and int(fields[1]) == pid:
+            found += [int(entry.name), *_below(int(entry.name))]
+    return found

@@ -1,7 +1,7 @@
 """Simulation runs: recorded so that somebody else can execute them again, compared, audited.
 
     with whence.run("forecast", inputs, seed=7) as run: ...
-    verdict = whence.runs.replay(log, run.id)
+    verdict = whence.runs.replay(run.id)
 
 The functions of the seed's kind (`assign_trace_metadata` and the like) report failures and return; `save`, `load`
 and `replay` raise. What is named here is loaded when it is first used.
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from whence.runs.auditing import audit
     from whence.runs.convert import overlay_to_dict, variables_to_dict
     from whence.runs.decorator import simulation
+    from whence.runs.defaults import load, replay, save
     from whence.runs.documented import (
         assign_trace_metadata,
         audit_all_traces,
@@ -26,26 +27,20 @@ if TYPE_CHECKING:
     )
     from whence.runs.files import RunFileError
     from whence.runs.history import RunRecord, read_run, read_runs
+    from whence.runs.judging import Verdict
     from whence.runs.recording import Run
-    from whence.runs.replaying import replay
     from whence.runs.runners import runner
-    from whence.runs.saving import load_run as load
-    from whence.runs.saving import save_run as save
 
 _HOMES = {
-    "audit": ("whence.runs.auditing", "audit"),
-    "overlay_to_dict": ("whence.runs.convert", "overlay_to_dict"),
-    "variables_to_dict": ("whence.runs.convert", "variables_to_dict"),
-    "simulation": ("whence.runs.decorator", "simulation"),
-    "RunFileError": ("whence.runs.files", "RunFileError"),
-    "RunRecord": ("whence.runs.history", "RunRecord"),
-    "read_run": ("whence.runs.history", "read_run"),
-    "read_runs": ("whence.runs.history", "read_runs"),
-    "Run": ("whence.runs.recording", "Run"),
-    "replay": ("whence.runs.replaying", "replay"),
-    "runner": ("whence.runs.runners", "runner"),
-    "load": ("whence.runs.saving", "load_run"),
-    "save": ("whence.runs.saving", "save_run"),
+    **dict.fromkeys(("load", "replay", "save"), "whence.runs.defaults"),
+    **dict.fromkeys(("overlay_to_dict", "variables_to_dict"), "whence.runs.convert"),
+    **dict.fromkeys(("RunRecord", "read_run", "read_runs"), "whence.runs.history"),
+    "Run": "whence.runs.recording",
+    "RunFileError": "whence.runs.files",
+    "Verdict": "whence.runs.judging",
+    "audit": "whence.runs.auditing",
+    "runner": "whence.runs.runners",
+    "simulation": "whence.runs.decorator",
 }
 _DOCUMENTED = (
     "assign_trace_metadata",
@@ -62,6 +57,7 @@ __all__ = [
     "Run",
     "RunFileError",
     "RunRecord",
+    "Verdict",
     "assign_trace_metadata",
     "audit",
     "audit_all_traces",
@@ -86,12 +82,12 @@ __all__ = [
 if not TYPE_CHECKING:
 
     def __getattr__(name):
-        home, inner = _HOMES.get(name, ("whence.runs.documented", name))
         if name not in _HOMES and name not in _DOCUMENTED:
             raise AttributeError(f"module 'whence.runs' has no attribute {name!r}")
         from importlib import import_module
 
-        value = globals()[name] = getattr(import_module(home), inner)
+        home = _HOMES.get(name, "whence.runs.documented")
+        value = globals()[name] = getattr(import_module(home), name)
         return value
 
     def __dir__():

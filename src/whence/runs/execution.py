@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -24,6 +25,9 @@ _CHUNK = 64 * 1024
 _GRACE_S = 10.0
 """How long the process that watches the time may take to end what it started."""
 _FOREIGN = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
+
+_running: set[subprocess.Popen[bytes]] = set()
+"""What is executed now. Adding and taking are single atomic steps."""
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +97,7 @@ def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[in
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment, start_new_session=True,
     )  # fmt: skip
+    _running.add(process)
     assert process.stdout is not None
     kept: deque[bytes] = deque()
     # In a thread, so that a pipe held open by whoever escaped keeps nobody waiting.
@@ -104,9 +109,17 @@ def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[in
         code = TIME_IS_OVER
     finally:
         _stop(process)
+        _running.discard(process)
     listener.join(_GRACE_S)
     printed = b"".join(kept)[-OUTPUT_MAX:]
     return code, printed.decode(errors="replace")
+
+
+def stop_running() -> None:
+    """End all that is executed now, when nobody waits for it any more."""
+    for process in list(_running):
+        with suppress(ProcessLookupError):
+            process.terminate()
 
 
 def _listen(pipe: IO[bytes], kept: deque[bytes]) -> None:

@@ -9,6 +9,7 @@ When the block is left its file is written, then the event that commits to it. A
 as failed and comes out unchanged. A run whose process is killed has begun and never ended.
 """
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Mapping
@@ -72,6 +73,7 @@ class Run:
         self._is_captured = False
         self._begin_id: str | None = None
         self._begin_ns = 0
+        self._process = 0
         self._cause: AbstractContextManager[None] | None = None
         self._has_ended = False
 
@@ -154,6 +156,7 @@ class Run:
         if self._begin_id is not None or self._is_captured:
             raise ValueError(f"run {self.id} was begun before; each needs one of its own")
         self._begin_ns = time.perf_counter_ns()
+        self._process = os.getpid()
         capture = current_capture()
         if capture is not None:
             self._is_captured = True
@@ -194,7 +197,8 @@ class Run:
             if self._capture is not None and error is None:
                 self._capture.output, self._capture.has_output = self._result, True
             return
-        if self._begin_id is None:
+        if self._begin_id is None or self._process != os.getpid():
+            # A forked child leaves the block too; the parent, whose run it is, saves it.
             return
         duration = time.perf_counter_ns() - self._begin_ns
         if error is not None:

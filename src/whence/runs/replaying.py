@@ -19,7 +19,7 @@ from whence.runs.compare import Comparison, Tolerance, parse_tolerance
 from whence.runs.differing import read_steps
 from whence.runs.digest import digest
 from whence.runs.environment import describe_environment
-from whence.runs.execution import Execution, execute
+from whence.runs.execution import Execution, execute, stop_running
 from whence.runs.files import RunFile, path_of, read_file
 from whence.runs.history import PRIMITIVE, REPLAY, RunRecord, read_run
 from whence.runs.judging import Change, Doing, Verdict, judge, say_difference
@@ -91,6 +91,10 @@ def replay_many(
                 _record(log, run, verdict)
                 progress(done, len(runs))
                 yield verdict
+    except BaseException:
+        # Ctrl-C, or whoever asked wants no more.
+        stop_running()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -195,7 +199,11 @@ class _Replay:
         if self._at_once:
             with ThreadPoolExecutor(1) as pool:
                 waiting = pool.submit(self._execute, runners, given, second)
-                executions = [self._execute(runners, given, first), waiting.result()]
+                try:
+                    executions = [self._execute(runners, given, first), waiting.result()]
+                except BaseException:
+                    stop_running()
+                    raise
         else:
             executions = [self._execute(runners, given, first)]
             if not _has_failed(executions[0]):

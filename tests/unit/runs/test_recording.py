@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -259,10 +260,27 @@ def test_a_run_that_is_executed_again_is_captured_and_records_nothing(log: Log) 
     assert not log.exists()
 
 
+def test_a_forked_child_that_leaves_the_block_saves_nothing(log: Log) -> None:
+    with log.run("forecast", {}) as run:
+        run.output(trust=1)
+        child = os.fork()
+        if child == 0:
+            run.__exit__(None, None, None)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+
+    assert recorded(log, run).status == "saved"
+    assert len(list(log.events(Query(primitive="run", type="save")))) == 1
+
+
 def test_the_default_log_has_runs_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with whence.run("forecast", {"a": 1}, seed=1) as run:
         run.output(trust=1)
+    assert whence.runs.load(run.id)["output"]["trust"] == 1
+    path = whence.runs.save({"trace_id": "t-1", "input": 1, "output": {}})
+    assert path.name == "t-1.json"
+    assert whence.runs.replay("t-1").word == "NOT_REPLAYABLE"
     whence.close()
 
     with whence.open() as log:
