@@ -150,6 +150,12 @@ _WORDS: dict[tuple[str, str], _Words] = {
     ("claude", "tool"): _Words("[{agent} ]ran[ {input}]", "ran[ {input}]", "ran[ {input}]"),
     ("claude", "start"): _Words(*("session began[ in {folder}]",) * 3),
     ("claude", "summary"): _Words(*('summary[: "{text}"]',) * 3),
+    ("run", "begin"): _Words(*("[{agent} ]began[ {run}][ {target}]",) * 2, "{run}[ {subject}] began"),
+    ("run", "step"): _Words(*("step[ {number}][ of {target}][: {does}]",) * 3),
+    ("run", "fork"): _Words(*("forked[ {target}][ into {fork}][ from {origin}]",) * 3),
+    ("run", "save"): _Words(*("saved[ {target}][ with trust {trust}] ({duration})",) * 3),
+    ("run", "fail"): _Words(*("[{target} ]failed[: {error}] ({duration})",) * 3),
+    ("run", "replay"): _Words(*("replayed[ {target}][: {verdict}][ ({reason})]",) * 3),
     ("span", "open"): _Words(*("[{name}|a step] is still open[ after {age}]",) * 3),
     (OWN, "writer.open"): _Words(
         *("[{program} |a program ]began to record[ (pid {pid} on {host})]",) * 3
@@ -161,6 +167,9 @@ _WORDS: dict[tuple[str, str], _Words] = {
     (OWN, "writer.gap"): _Words(*("lost[ {lost}][ ({reason})]",) * 3),
     (OWN, "segment.left"): _Words(*("left segment[ {segment}][ because {why}]",) * 3),
 }  # fmt: skip
+
+_ENDS = frozenset([("run", "save"), ("run", "fail"), ("run", "replay")])
+"""What has a duration and is no step: its words say how it ended."""
 
 _GENERIC = _Words(
     "{words}[ {target}][ by {agent}][ ({values})]", "{words}[ {target}][ ({values})]",
@@ -189,7 +198,7 @@ def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
 
     `is_retry` marks a claim of a task that was claimed before.
     """
-    if event.duration is not None:
+    if event.duration is not None and not _is_end(event):
         return _span(event, view)
     if _is_moment(event):
         return _fill(_MOMENT, event, view) + _missing(event)
@@ -202,7 +211,7 @@ def phrase(event: Event, view: View = View(), *, is_retry: bool = False) -> str:
 
 def node_label(event: Event, view: View = View()) -> str:
     """Name an event as a node of a tree: its primitive first, complete without surroundings."""
-    if event.duration is not None:
+    if event.duration is not None and not _is_end(event):
         return _span(event, view)
     if _is_moment(event):
         return _fill(_MOMENT, event, view) + _missing(event)
@@ -255,6 +264,10 @@ def title_of(event: Event) -> str:
 def _words_for(event: Event) -> _Words:
     words = _WORDS.get((event.primitive, event.type))
     return words or (_IN_WORDS if _in_words(event, _values_of(event), View()) else _GENERIC)
+
+
+def _is_end(event: Event) -> bool:
+    return (event.primitive, event.type) in _ENDS
 
 
 def _is_moment(event: Event) -> bool:
@@ -355,6 +368,12 @@ def _lost(_: Event, data: Data, __: View) -> str:
     return _amount(data, ("lost",), "event")
 
 
+def _error(_: Event, data: Data, __: View) -> str:
+    error = data.get("error")
+    parts = (_text(error, ("type",)), _text(error, ("message",))) if isinstance(error, dict) else ()
+    return ": ".join(filter(None, parts))
+
+
 def _age(_: Event, data: Data, __: View) -> str:
     age = data.get("age")
     return format_duration(age) if isinstance(age, int) else ""
@@ -402,6 +421,14 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
     "host": _reader_of("host"),
     "segment": _reader_of("segment"),
     "why": _reader_of("why"),
+    "run": _reader_of("run"),
+    "number": _reader_of("number"),
+    "does": _reader_of("step"),
+    "fork": _reader_of("fork"),
+    "origin": _reader_of("of"),
+    "trust": _reader_of("trust"),
+    "verdict": _reader_of("verdict"),
+    "error": _error,
 }  # fmt: skip
 
 
@@ -470,7 +497,7 @@ def _missing(event: Event) -> str:
 
 
 def _status(event: Event) -> str:
-    return "" if event.status in (None, "success") else f" → {event.status}"
+    return "" if event.status in (None, "success") or _is_end(event) else f" → {event.status}"
 
 
 # -- templates -----------------------------------------------------------------------------------
