@@ -73,32 +73,6 @@ said = {"target": "payments", "agent": "haiku-1"}
         (make_event("ops", "complete_task", **sub), "task-sub1 completed"),
     ],
 )
-_RUN = {"target": "r-1"}
-_ENDED = {**_RUN, "status": "success", "duration": 5_000_000}
-
-
-@pytest.mark.parametrize(
-    ("event", "told", "own"),
-    [
-        (make_event("run", "begin", {"run": "forecast"}, **_RUN), "began forecast r-1", "began forecast"),
-        (make_event("run", "step", {"step": "decay", "number": 2}, **_RUN), "step 2 of r-1: decay", "step 2: decay"),
-        (make_event("run", "fork", {"fork": "f-1", "of": None}, **_RUN), "forked r-1 into f-1", "forked into f-1"),
-        (make_event("run", "save", {"trust": 0.0}, **_ENDED), "saved r-1 with trust 0.0 (5ms)", "saved with trust 0.0 (5ms)"),
-        (
-            make_event("run", "fail", {"error": {"type": "KeyError", "message": "x"}}, **{**_ENDED, "status": "error"}),
-            "r-1 failed: KeyError: x (5ms)", "failed: KeyError: x (5ms)",
-        ),
-        (
-            make_event("run", "replay", {"verdict": "DIVERGED", "reason": "why"}, **{**_ENDED, "status": "error"}),
-            "replayed r-1: DIVERGED (why)", "replayed: DIVERGED (why)",
-        ),
-    ],
-)  # fmt: skip
-def test_runs_are_told_by_how_they_went(event: Event, told: str, own: str) -> None:
-    assert phrase(event) == told
-    assert phrase(event, View(target="r-1")) == own
-
-
 def test_a_task_is_told_in_the_words_of_the_first_example(event: Event, told: str) -> None:
     assert phrase(event, TASK) == told
 
@@ -413,3 +387,29 @@ def test_an_event_that_ended_somehow_but_is_no_step_keeps_its_words() -> None:
 )
 def test_a_step_is_said_as_the_seed_says_it(event: Event, told: str) -> None:
     assert step_label(event) == told
+
+
+_RUN = {"target": "r-1"}
+_ENDED = {**_RUN, "status": "success", "duration": 5_000_000}
+
+
+@pytest.mark.parametrize(
+    ("event", "told", "own"),
+    [
+        (make_event("run", "begin", {"run": "forecast"}, **_RUN), "began forecast r-1", "began forecast"),
+        (make_event("run", "step", {"step": "decay", "number": 2}, **_RUN), "step 2 of r-1: decay", "step 2: decay"),
+        (make_event("run", "fork", {"fork": "f-1", "of": None}, **_RUN), "forked r-1 into f-1", "forked into f-1"),
+        (make_event("run", "save", {"trust": 0.0}, **_ENDED), "saved r-1 with trust 0.0 (5ms)", "saved with trust 0.0 (5ms)"),
+        (
+            make_event("run", "fail", {"error": {"type": "KeyError", "message": "x"}}, **{**_ENDED, "status": "error"}),
+            "r-1 failed: KeyError: x (5ms)", "failed: KeyError: x (5ms)",
+        ),
+        (
+            make_event("run", "replay", {"verdict": "DIVERGED", "reason": "why"}, **{**_ENDED, "status": "error"}),
+            "replayed r-1: DIVERGED (why)", "replayed: DIVERGED (why)",
+        ),
+    ],
+)  # fmt: skip
+def test_runs_are_told_by_how_they_went(event: Event, told: str, own: str) -> None:
+    assert phrase(event) == told
+    assert phrase(event, View(target="r-1")) == own
