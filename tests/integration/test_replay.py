@@ -334,8 +334,11 @@ def test_many_runs_are_replayed_at_once(log: Log) -> None:
     assert len(of_type_replay(log)) == 7
 
 
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("words", [["@last"], ["--name", "unruly"]])
-def test_ctrl_c_leaves_nothing_running(log: Log, tmp_path: Path, words: list[str]) -> None:
+def test_whatever_ends_a_replay_nothing_is_left_running(
+    log: Log, words: list[str], end: signal.Signals
+) -> None:
     record(log, "unruly", {"how": "hang"}, {"result": "done"})
     with subprocess.Popen(
         [sys.executable, "-m", "whence", "replay", *words], start_new_session=True,
@@ -345,7 +348,7 @@ def test_ctrl_c_leaves_nothing_running(log: Log, tmp_path: Path, words: list[str
         while len(below) < 2:
             time.sleep(0.02)
             below = _below(command.pid)
-        os.killpg(command.pid, signal.SIGINT)
+        command.send_signal(end)
         command.wait(30)
     for pid in below:
         _wait_gone(pid)

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from whence.cli.formats import dump, format_pretty
 from whence.cli.options import Where, number_of, output_option, verb
@@ -53,7 +54,7 @@ def command(
     seed, so that what is the same only by luck shows. The verdict is recorded. A replay runs the code that the
     journal names: replay what you trust, or name a --runner.
 
-    Without an ID all runs that the options choose are replayed. Ends with exit code 1 if something else came out,
+    Without an ID all saved runs that the options choose are replayed. Ends with exit code 1 if something else came out,
     3 if a run cannot be replayed.
     """
     from whence.ask.times import parse_duration
@@ -79,6 +80,8 @@ def command(
             )
             _end([verdict])
             return
+        if filters.status is None:
+            filters = msgspec.structs.replace(filters, status="saved")
         runs = list(choose_runs(log, filters, screen, number))
         verdicts = []
         for verdict in replay_many(

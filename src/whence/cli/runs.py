@@ -1,6 +1,7 @@
 """`whence runs`: the runs there are, and all that is known of one."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 _LISTED = 20
 _SHOWN_STEPS = 12
+_SHOWN_LINES = 12
 _SPARK_CELLS = 60
 _SHOW = "show"
 _SHORT_ID = 8
@@ -60,9 +62,10 @@ def command(
             from whence.runs.saving import runs_folder
 
             run = read_run(log, reference)
-            folder = str(runs_folder(log))
+            folder = runs_folder(log)
+            keys = {**_keys(run, is_whole=True), "output": _read_output(run, folder)}
             screen.show(
-                format_pretty(_keys(run, is_whole=True)).splitlines()
+                format_pretty(keys).splitlines()
                 if output == "json"
                 else _draw_run(run, folder, screen)
             )
@@ -149,7 +152,7 @@ def _replayed(run: "RunRecord") -> str:
 # -- one run ---------------------------------------------------------------------------------------
 
 
-def _draw_run(run: "RunRecord", folder: str, screen: Screen) -> Iterator[str]:
+def _draw_run(run: "RunRecord", folder: Path, screen: Screen) -> Iterator[str]:
     yield screen.paint(screen.text(f"Run {run.id}"), "title")
     facts = {
         "of": run.name,
@@ -161,7 +164,7 @@ def _draw_run(run: "RunRecord", folder: str, screen: Screen) -> Iterator[str]:
         "trust": run.trust,
         "input": run.input_digest,
         "output": run.output_digest,
-        "file": f"{folder}/{run.file}" if run.file else None,
+        "file": str(folder / run.file) if run.file else None,
         "earlier": format_count(run.earlier, "run") + " of this id" if run.earlier else None,
     }
     for name, value in facts.items():
@@ -171,6 +174,8 @@ def _draw_run(run: "RunRecord", folder: str, screen: Screen) -> Iterator[str]:
                 role = _ROLES[run.status] if name == "status" else None
                 yield head + screen.paint(line, role)
     yield from _draw_overlays(run, screen)
+    yield from _draw_value("Input", run.input, screen)
+    yield from _draw_value("Output", _read_output(run, folder), screen)
     yield from _draw_steps(run, screen)
     yield from _draw_environment(run, screen)
     if run.error:
@@ -197,6 +202,31 @@ def _draw_overlays(run: "RunRecord", screen: Screen) -> Iterator[str]:
     for name, value in run.overlays.items():
         drawn = bar(float(value), 1.0, cells, ascii=screen.ascii)
         yield f"  {screen.text(name):<9} {drawn} {value:.3g}"
+
+
+def _read_output(run: "RunRecord", folder: Path) -> Any:
+    """What came out, as the file has it; None where there is none that can be read."""
+    from whence.errors import WhenceError
+    from whence.runs.files import read_file
+
+    try:
+        return read_file(folder / run.file).output if run.file else None
+    except WhenceError:
+        return None
+
+
+def _draw_value(title: str, value: Any, screen: Screen) -> Iterator[str]:
+    """The first lines of a value as JSON."""
+    if value is None:
+        return
+    yield ""
+    yield screen.paint(title, "title")
+    lines = format_pretty(value).splitlines()
+    for line in lines[:_SHOWN_LINES]:
+        yield from (f"  {part}" for part in screen.lines(line, indent=2))
+    if len(lines) > _SHOWN_LINES:
+        more = format_count(len(lines) - _SHOWN_LINES, "more line")
+        yield screen.paint(f"  {'...' if screen.ascii else '…'} {more}; --json has all", "faint")
 
 
 def _draw_steps(run: "RunRecord", screen: Screen) -> Iterator[str]:

@@ -23,6 +23,7 @@ _SUBREAPER, _DEATH_SIGNAL = 36, 1
 TIME_IS_OVER = 124
 """The exit code, as `timeout` has it."""
 _BROKEN = 120
+_LOOK_S = 0.01
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,9 +80,8 @@ def _wait(child: int, timeout_s: float, signals: set[signal.Signals]) -> int:
     """Wait for the child, not for its children; return the exit code to end with."""
     ends = time.monotonic() + timeout_s
     while True:
-        left = ends - time.monotonic()
-        caught = signal.sigtimedwait(signals, max(left, 0.0))
-        if caught is None or caught.si_signo != signal.SIGCHLD:
+        caught = _next_signal(signals, max(ends - time.monotonic(), 0.0))
+        if caught != signal.SIGCHLD:
             return TIME_IS_OVER
         while True:
             try:
@@ -94,6 +94,19 @@ def _wait(child: int, timeout_s: float, signals: set[signal.Signals]) -> int:
                 code = os.waitstatus_to_exitcode(status)
                 # As shells tell signals.
                 return code if code >= 0 else 128 - code
+
+
+def _next_signal(signals: set[signal.Signals], left_s: float) -> int | None:
+    """Wait for one of these signals; None when the time is over."""
+    if hasattr(signal, "sigtimedwait"):
+        caught = signal.sigtimedwait(signals, left_s)
+        return None if caught is None else caught.si_signo
+    # Elsewhere than on Linux: now and then it is looked whether a child has ended.
+    if left_s <= 0:
+        return None
+    time.sleep(min(left_s, _LOOK_S))
+    asked = signal.sigpending() & (signals - {signal.SIGCHLD})
+    return next(iter(asked), signal.SIGCHLD)
 
 
 def _kill_all(child: int) -> None:

@@ -76,6 +76,9 @@ def test_the_list_for_programs_is_a_line_for_each(ids: list[str], ask: Ask) -> N
 
     assert [run["id"] for run in told] == ids[::-1]
     assert told[-1]["trust"] == 0.5
+    shown = ask("runs", "show", ids[0]).stdout
+    assert '"hope": 0.5' in shown
+    assert '"hope": 0.25' in shown
     whole = json.loads(ask("runs", "show", ids[0], "--json").stdout)
     assert whole["input"] == {"hope": 0.5}
     assert whole["environment"]["python"]
@@ -148,8 +151,8 @@ def test_many_are_replayed_with_a_line_for_each(ids: list[str], ask: Ask) -> Non
     found = ask("replay", "--since", "1h ago")
 
     assert found.returncode == 1
-    assert len(found.stdout.splitlines()) >= 6
-    assert "4 runs: 1 IDENTICAL, 1 NOT_DETERMINISTIC, 2 NOT_REPLAYABLE" in found.stdout
+    assert len(found.stdout.splitlines()) == 4
+    assert "2 runs: 1 IDENTICAL, 1 NOT_DETERMINISTIC" in found.stdout
     assert ask("replay", "--name", "steady").returncode == 0
     assert ask("replay", "--status", "failed").returncode == 3
 
