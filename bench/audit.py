@@ -6,7 +6,6 @@ In a process of its own: files per CPU second, and how much its memory grows fro
 
 import argparse
 import json
-import resource
 import shutil
 import subprocess
 import sys
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import whence
-from bench.measure import FOLDER, Benchmark, Finding, Plan
+from bench.measure import FOLDER, Benchmark, Finding, Plan, peak_mb
 from whence.laws import CORE_OVERLAYS, decay_overlay
 from whence.line import commitment
 from whence.runs.auditing import audit
@@ -105,7 +104,7 @@ def _audit_once(count: int) -> Audited:
                 f"{report.files} files, {report.counts()}: want {count} sound ones"
             )
     seconds = time.process_time() - start
-    return Audited(count, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    return Audited(count, seconds, peak_mb())
 
 
 def run(plan: Plan) -> Iterator[Finding]:

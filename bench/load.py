@@ -5,7 +5,6 @@ the table of the seed's design, from lines read and decoded in the same way.
 """
 
 import json
-import resource
 import sqlite3
 import sys
 import time
@@ -14,6 +13,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from bench.measure import peak_mb
 from whence.event import parse_time
 from whence.index import Index
 from whence.journal.reader import Reader
@@ -90,10 +90,7 @@ def main() -> None:
     start = time.process_time()
     events, path = load_whence(folder) if which == "whence" else load_seed(folder, database)
     cpu_s = time.process_time() - start
-    # Linux counts in kilobytes, macOS in bytes.
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-    print(json.dumps(Load(events, cpu_s, path.stat().st_size, peak_mb)))
+    print(json.dumps(Load(events, cpu_s, path.stat().st_size, peak_mb())))
 
 
 if __name__ == "__main__":

@@ -13,12 +13,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
 import whence
 from bench.index import MILLION
-from bench.measure import Benchmark, Finding, Plan
+from bench.measure import Benchmark, Finding, Plan, peak_mb
 from bench.space import Stores, make_stores, some_tasks
 from bench.targets import BY_KEY
 from whence.ask.timeline import Timeline
@@ -148,24 +147,13 @@ def ask_all_anew(stores: Stores, rounds: int) -> dict[tuple[str, str], float]:
 
 def _ask_once(way: str, stores: Stores, kinds: Sequence[str], subject: int) -> Once:
     questions = make_questions(stores, _NEW_MAX)
-    idle = _peak_mb()
+    idle = peak_mb()
     start = time.perf_counter_ns()
     with open_way(way, stores) as log:
         for kind in kinds:
             questions[kind][subject](log)
         took = time.perf_counter_ns() - start
-    return Once(took / 1e6, _peak_mb(), idle)
-
-
-def _peak_mb() -> float:
-    """Of this process alone: what `getrusage` tells of a child may be its parent's peak."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        lines = status.read_text(encoding="ascii", errors="replace").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / 1024
+    return Once(took / 1e6, peak_mb(), idle)
 
 
 def run(plan: Plan) -> Iterator[Finding]:

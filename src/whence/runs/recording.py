@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Any, Self
 
+from whence.calls import Emit
 from whence.errors import StoreError
 from whence.event import check_text
 from whence.log import Log
@@ -64,6 +65,7 @@ class Run:
         self._seed, self._seeds = plain(seed), plain(seeds)
         self._runner = runner if runner is not None else name if name in registered() else None
         self._log = log
+        self._emit: Emit
         self._keep = keep
         self._agent = agent
         self._steps = 0
@@ -75,25 +77,25 @@ class Run:
         self._begin_ns = 0
         self._process = 0
         self._cause: AbstractContextManager[None] | None = None
-        self._has_ended = False
+        self._is_open = self._has_ended = False
 
     def step(self, name: str, state: Any = None, *, keep: bool | None = None) -> str:
         """Record a step by the digest of its state, and the state itself where asked; returns the digest."""
-        self._check_open()
+        if not self._is_open:
+            self._check_open()
         value = plain(state)
         said = digest(value)
-        is_kept = self._keep if keep is None else keep
         if self._is_captured:
             if self._capture is not None:
                 self._capture.steps.append(
                     CapturedStep(name=name, digest=said, state=value, has_state=True)
                 )
             return said
-        self._steps += 1
-        data = {"step": name, "number": self._steps, "digest": said}
-        if is_kept:
+        self._steps = number = self._steps + 1
+        data = {"step": name, "number": number, "digest": said}
+        if self._keep if keep is None else keep:
             data["state"] = value
-        self._log.emit(
+        self._emit(
             PRIMITIVE, STEP, agent=self._agent, target=self.id, data=data, parent=self._begin_id
         )
         return said
@@ -163,6 +165,7 @@ class Run:
             if not capture.has_begun:
                 capture.has_begun, capture.id = True, self.id
                 self._capture = capture
+            self._is_open = True
             return self
         said: dict[str, Any] = {
             "run": self.name,
@@ -180,6 +183,8 @@ class Run:
         # What is recorded in the block was caused by the run.
         self._cause = self._log.cause(self._begin_id)
         self._cause.__enter__()
+        self._emit = self._log.emit
+        self._is_open = True
         return self
 
     def __exit__(
@@ -190,7 +195,7 @@ class Run:
     ) -> None:
         if self._has_ended:
             return
-        self._has_ended = True
+        self._has_ended, self._is_open = True, False
         if self._cause is not None:
             self._cause.__exit__(kind, error, traceback)
         if self._is_captured:
@@ -222,7 +227,7 @@ class Run:
         )  # fmt: skip
 
     def _check_open(self) -> None:
-        if self._has_ended or not (self._begin_id or self._is_captured):
+        if not self._is_open:
             raise ValueError(f"run {self.id} is not going on; use it inside its `with` block")
 
     def __repr__(self) -> str:
