@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.measure import Plan
-from bench.report import as_cells, describe_run, write_table
+from bench.report import as_cells, count_ms, describe_run, write_table
 from bench.suite import BENCHMARKS
 from bench.targets import BY_KEY
 
@@ -32,15 +32,16 @@ def make_plan(arguments: Sequence[str] | None = None) -> tuple[Plan, argparse.Na
 def main() -> None:
     plan, given = make_plan()
     load_before = os.getloadavg()[0]
-    findings = []
+    findings, paces = [], []
     for benchmark in BENCHMARKS:
         if given.only and benchmark.name not in given.only:
             continue
         print(f"measuring {benchmark.name}", file=sys.stderr)
+        paces.append(count_ms())
         for finding in benchmark.run(plan):
             print(*(cell for cell in as_cells(finding) if cell), sep="  ", file=sys.stderr)
             findings.append(finding)
-    table, where = write_table(findings), describe_run(plan, load_before)
+    table, where = write_table(findings), describe_run(plan, load_before, paces)
     print(f"\n{table}\n{where}", end="")
     if not (given.only or given.quick):
         measured = {finding.key for finding in findings}

@@ -45,13 +45,14 @@ def write_table(findings: Sequence[Finding]) -> str:
 _USUAL_MS = 50
 
 
-def describe_run(plan: Plan, load_before: float) -> str:
-    """Where and how it was measured."""
+def describe_run(plan: Plan, load_before: float, paces: Sequence[float]) -> str:
+    """Where and how it was measured; `paces` were taken before each part."""
     load_after = os.getloadavg()[0]
     facts = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": f"{_processor()}, {os.cpu_count()} CPUs, {_memory_gb():.0f} GB",
-        "pace": f"{_count_ms():.0f} ms for a million additions; {_USUAL_MS} where the limits in time were set",
+        "pace": f"{min(paces):.0f} to {max(paces):.0f} ms for a million additions;"
+        f" {_USUAL_MS} where the limits in time were set",
         "system": f"{platform.system()} {platform.release()}, {_file_system()}",
         "Python": f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in _PACKAGES),
@@ -61,7 +62,7 @@ def describe_run(plan: Plan, load_before: float) -> str:
     return "".join(f"- {name}: {fact}\n" for name, fact in facts.items())
 
 
-def _count_ms() -> float:
+def count_ms() -> float:
     """Milliseconds of CPU for a million additions in a Python loop: how fast this machine is just now."""
     start, total = time.process_time(), 0
     for number in range(1_000_000):
