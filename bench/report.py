@@ -42,17 +42,13 @@ def write_table(findings: Sequence[Finding]) -> str:
     return "\n".join([lines[0], rule, *lines[1:]]) + "\n"
 
 
-_USUAL_MS = 50
-
-
 def describe_run(plan: Plan, load_before: float, paces: Sequence[float]) -> str:
     """Where and how it was measured; `paces` were taken before each part."""
     load_after = os.getloadavg()[0]
     facts = {
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": f"{_processor()}, {os.cpu_count()} CPUs, {_memory_gb():.0f} GB",
-        "pace": f"{min(paces):.0f} to {max(paces):.0f} ms for a million additions;"
-        f" {_USUAL_MS} where the limits in time were set",
+        "pace": f"{min(paces):.0f} to {max(paces):.0f} ms for a million additions",
         "system": f"{platform.system()} {platform.release()}, {_file_system()}",
         "Python": f"{platform.python_version()}, SQLite {sqlite3.sqlite_version}",
         "packages": ", ".join(f"{name} {_version(name)}" for name in _PACKAGES),
