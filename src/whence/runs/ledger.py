@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from whence.runs.commitments import Save
 
-_CACHE_KIB = 8 * 1024
+_CACHE_KIB = 4 * 1024
 _BATCH = 1_000
 _INT_MAX = 2**63 - 1
 
