@@ -320,6 +320,14 @@ def _wait_gone(pid: int) -> None:
     pytest.fail(f"process {pid} is left running")
 
 
+def test_what_lies_about_in_the_folder_is_no_module(log: Log) -> None:
+    run = record(log, "steady", {"hope": 0.5})
+    for name in ("signal", "ctypes", "msgspec", "random"):
+        Path(f"{name}.py").write_text("raise SystemExit('taken for a module')")
+
+    assert replay(log, run.id).word == "IDENTICAL"
+
+
 def test_many_runs_are_replayed_at_once(log: Log) -> None:
     ids = {record(log, "steady", {"hope": number / 10}).id for number in range(6)}
     odd = record(log, "steady", {"hope": 0.5}, {"trust": 1})

@@ -93,7 +93,8 @@ def _environment(scratch: str, hash_seed: str) -> dict[str, str]:
 def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[int, str]:
     """Start it and wait; return its exit code and the end of what was printed."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "whence.runs.executing", str(order)],
+        # -P: what lies about in this folder is not taken for a module of Python's.
+        [sys.executable, "-P", "-m", "whence.runs.executing", str(order)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment, start_new_session=True,
     )  # fmt: skip

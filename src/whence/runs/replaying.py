@@ -219,7 +219,7 @@ class _Replay:
             runners=runners,
             is_chosen=self._chosen is not None,
             given=given,
-            place=place if isinstance(place, str) else os.getcwd(),
+            place=place if isinstance(place, str) else None,
             folder=folder if isinstance(folder, str) and os.path.isdir(folder) else None,
             seeds={**dict.fromkeys(("random", "numpy"), seed), **self._run.seeds},
             hash_seed=hash_seed,
