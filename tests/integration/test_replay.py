@@ -320,6 +320,25 @@ def _wait_gone(pid: int) -> None:
     pytest.fail(f"process {pid} is left running")
 
 
+def test_a_package_declares_runners_by_entry_points(
+    log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = tmp_path / "packages"
+    facts = packages / "outer_runners-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (packages / "outer_runners.py").write_text(
+        "def run(given):\n    return {'result': given * 2}\n"
+    )
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: outer-runners\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[whence.runners]\nouter = outer_runners:run\n")
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    with log.run("outer", 4, runner="outer") as run:
+        run.result(8)
+
+    verdict = replay(log, run.id)
+    assert verdict.word == "IDENTICAL", verdict
+
+
 def test_what_lies_about_in_the_folder_is_no_module(log: Log) -> None:
     run = record(log, "steady", {"hope": 0.5})
     for name in ("signal", "ctypes", "msgspec", "random"):
