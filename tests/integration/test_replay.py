@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 import whence
@@ -16,6 +17,7 @@ from tests.unit.runs import runners_at_hand
 from whence.errors import NotFoundError
 from whence.log import Log
 from whence.query import Query
+from whence.runs.executing import Order
 from whence.runs.history import read_run, read_runs
 from whence.runs.judging import Verdict
 from whence.runs.recording import Run
@@ -275,17 +277,26 @@ def test_a_runner_can_be_chosen(log: Log) -> None:
     [
         ("raise", "DIVERGED", "the runner raised LookupError: no such thing"),
         ("exit", "NOT_REPLAYABLE", "it ended with exit code 3 and returned nothing"),
+        ("be unspeakable", "DIVERGED", "the runner raised _UnspeakableError"),
         ("leave", "NOT_REPLAYABLE", "it ended with exit code 0 and returned nothing"),
+        (
+            "leave as timeout does",
+            "NOT_REPLAYABLE",
+            "it ended with exit code 124 and returned nothing",
+        ),
+        ("stop the watcher", "NOT_REPLAYABLE", "it was told to stop by SIGTERM"),
         ("kill", "NOT_REPLAYABLE", "it was ended by SIGKILL"),
         ("hang", "NOT_REPLAYABLE", "it did not end within 1.5 s"),
         ("print", "IDENTICAL", None),
         ("move", "IDENTICAL", None),
+        ("fork", "IDENTICAL", None),
         ("close", "IDENTICAL", None),
     ],
 )
 def test_whatever_a_runner_does_is_a_verdict_with_what_it_printed(
-    log: Log, how: str, word: str, reason: str | None
+    log: Log, how: str, word: str, reason: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     run = record(log, "unruly", {"how": how}, {"result": "done"})
     verdict = replay(log, run.id, timeout_s=1.5 if how == "hang" else 60)
 
@@ -293,21 +304,43 @@ def test_whatever_a_runner_does_is_a_verdict_with_what_it_printed(
     if how == "print":
         assert verdict.printed.endswith("x\n")
         assert len(verdict.printed) < 20_000
-    elif how not in ("close", "leave", "kill", "exit"):
+    else:
         assert f"about to {how}" in verdict.printed
     check_recorded(log, verdict)
 
 
-def test_nothing_that_a_runner_started_is_left_running(log: Log, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [("spawn", "IDENTICAL"), ("spawn and kill the watcher", "NOT_REPLAYABLE")],
+)
+def test_nothing_that_a_runner_started_is_left_running(
+    log: Log, tmp_path: Path, how: str, word: str
+) -> None:
     note = tmp_path / "pids"
-    run = record(log, "unruly", {"how": "spawn", "note": str(note)}, {"result": "done"})
+    run = record(log, "unruly", {"how": how, "note": str(note)}, {"result": "done"})
     verdict = replay(log, run.id)
 
-    assert verdict.word == "IDENTICAL", verdict
+    assert verdict.word == word, verdict
     started = [int(line) for line in note.read_text().split()]
     assert len(started) >= 2
     for pid in started:
         _wait_gone(pid)
+
+
+def test_nothing_is_executed_for_somebody_who_has_ended(tmp_path: Path) -> None:
+    file, answer = tmp_path / "order.json", tmp_path / "answer.json"
+    command = [sys.executable, "-m", "whence.runs.executing", str(file)]
+    for parent, is_done in ((os.getpid(), True), (os.getpid() + 1, False)):
+        order = Order(
+            runners=["tests.unit.runs.runners_at_hand:steady"], is_chosen=False, input={"hope": 1},
+            place=str(Path(__file__).parents[2]), folder=None, seeds={}, timeout_s=60,
+            answer=str(answer), parent=parent,
+        )  # fmt: skip
+        file.write_bytes(msgspec.json.encode(order))
+        answer.unlink(missing_ok=True)
+        subprocess.run(command, check=False)
+
+        assert answer.exists() == is_done
 
 
 def _wait_gone(pid: int) -> None:

@@ -2,7 +2,8 @@
 
 It forks. The child calls the runner and writes what came of it; this one waits, and when the child has
 ended, or its time is over, or somebody wants it to stop, kills whatever the runner left running, also what
-left its session. It imports little, since it is started for every execution.
+left its session, and then answers in the child's place if that did not. It imports little, since it is
+started for every execution.
 """
 
 import ctypes
@@ -20,9 +21,6 @@ from whence.event import decode_json
 from whence.runs.capturing import Capture, CapturedStep
 
 _SUBREAPER, _DEATH_SIGNAL = 36, 1
-TIME_IS_OVER = 124
-"""The exit code, as `timeout` has it."""
-_BROKEN = 120
 _LOOK_S = 0.01
 
 
@@ -37,11 +35,17 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     seeds: dict[str, Any]
     timeout_s: float
     answer: str
+    parent: int
+    """The process that wants to know; without it there is nothing to do."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
-    """What came of it. `problem` is why there is no runner, `error` what it raised."""
+    """What came of it.
 
+    `failure` is why nothing did, `problem` why there is no runner, `error` what it raised.
+    """
+
+    failure: str | None = None
     problem: str | None = None
     error: str | None = None
     id: str | None = None
@@ -57,17 +61,29 @@ def main() -> NoReturn:
     signals = {signal.SIGCHLD, signal.SIGTERM, signal.SIGINT, signal.SIGHUP}
     signal.pthread_sigmask(signal.SIG_BLOCK, signals)
     _control(_SUBREAPER, 1)
-    _control(_DEATH_SIGNAL, signal.SIGTERM)
+    _end_with(order.parent, signal.SIGTERM)
+    watcher = os.getpid()
     child = os.fork()
     if child == 0:
         os.setsid()
-        _control(_DEATH_SIGNAL, signal.SIGKILL)
+        _end_with(watcher, signal.SIGKILL)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
         _work(order)
-    code = _wait(child, order.timeout_s, signals)
+    failure = _wait(child, order.timeout_s, signals)
     _kill_all(child)
+    # From here on nobody else writes an answer.
+    if not Path(order.answer).exists():
+        with suppress(OSError):
+            _write(order.answer, Answer(failure=failure))
     sys.stdout.flush()
-    os._exit(code)
+    os._exit(0)
+
+
+def _end_with(parent: int, by: signal.Signals) -> None:
+    """Have the end of the parent signalled to this process, and end it if that has happened already."""
+    _control(_DEATH_SIGNAL, by)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _control(what: int, value: int) -> None:
@@ -76,24 +92,36 @@ def _control(what: int, value: int) -> None:
         ctypes.CDLL(None).prctl(what, value, 0, 0, 0)
 
 
-def _wait(child: int, timeout_s: float, signals: set[signal.Signals]) -> int:
-    """Wait for the child, not for its children; return the exit code to end with."""
+def _wait(child: int, timeout_s: float, signals: set[signal.Signals]) -> str:
+    """Wait for the child, not for its children; return what there is to say if it has not answered."""
     ends = time.monotonic() + timeout_s
     while True:
         caught = _next_signal(signals, max(ends - time.monotonic(), 0.0))
+        if caught is None:
+            return say_too_long(timeout_s)
         if caught != signal.SIGCHLD:
-            return TIME_IS_OVER
+            return f"it was told to stop by {signal.Signals(caught).name}"
         while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return _BROKEN
+            pid, status = os.waitpid(-1, os.WNOHANG)
             if pid == 0:
                 break
             if pid == child:
-                code = os.waitstatus_to_exitcode(status)
-                # As shells tell signals.
-                return code if code >= 0 else 128 - code
+                return say_end(os.waitstatus_to_exitcode(status))
+
+
+def say_too_long(timeout_s: float) -> str:
+    """That its time is over, in words."""
+    return f"it did not end within {timeout_s:g} s"
+
+
+def say_end(code: int) -> str:
+    """How a process ended, in words; `code` is negative for a signal."""
+    if code >= 0:
+        return f"it ended with exit code {code} and returned nothing"
+    try:
+        return f"it was ended by {signal.Signals(-code).name}"
+    except ValueError:
+        return f"it was ended by signal {-code}"
 
 
 def _next_signal(signals: set[signal.Signals], left_s: float) -> int | None:
@@ -127,21 +155,26 @@ def _kill_all(child: int) -> None:
 def _children() -> list[int]:
     """The processes whose parent this one is."""
     here, found = str(os.getpid()).encode(), []
-    with suppress(OSError):
-        for name in os.listdir("/proc"):
-            if not name.isdigit():
-                continue
-            with suppress(OSError):
-                text = Path("/proc", name, "stat").read_bytes()
-                # Behind the name in brackets, which may hold anything: state and parent.
-                if text.rpartition(b")")[2].split()[1] == here:
-                    found.append(int(name))
+    for pid in list_processes():
+        with suppress(OSError):
+            text = Path("/proc", str(pid), "stat").read_bytes()
+            # Behind the name in brackets, which may hold anything: state and parent.
+            if text.rpartition(b")")[2].split()[1] == here:
+                found.append(pid)
     return found
+
+
+def list_processes() -> list[int]:
+    """All processes that there are, where the system tells."""
+    try:
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return []
 
 
 def _work(order: Order) -> NoReturn:
     """Call the runner in this process and write the answer."""
-    code = 0
+    code, here = 0, os.getpid()
     try:
         answer = _execute(order)
     except BaseException as error:  # noqa: BLE001 a runner may raise anything
@@ -151,17 +184,33 @@ def _work(order: Order) -> NoReturn:
             os._exit(code)
         import traceback
 
-        traceback.print_exc()
-        answer = Answer(error=f"{type(error).__name__}: {error}")
+        with suppress(Exception):
+            traceback.print_exc()
+        answer = Answer(error=_say_error(error))
     with suppress(Exception):
         sys.stdout.flush()
         sys.stderr.flush()
+    # Where the runner forked, what it left of itself comes here too.
+    if os.getpid() == here:
+        _write(order.answer, answer)
+    os._exit(code)
+
+
+def _say_error(error: BaseException) -> str:
+    name = type(error).__name__
+    try:
+        return f"{name}: {error}"
+    except Exception:  # noqa: BLE001 it is the runner's own class
+        return name
+
+
+def _write(file: str, answer: Answer) -> None:
+    """Write the answer, there whole or not at all."""
     from whence.runs.convert import encode
 
-    temporary = f"{order.answer}.tmp"
+    temporary = f"{file}.tmp"
     Path(temporary).write_bytes(encode(answer))
-    os.replace(temporary, order.answer)
-    os._exit(code)
+    os.replace(temporary, file)
 
 
 def _execute(order: Order) -> Answer:

@@ -17,13 +17,14 @@ import msgspec
 
 from whence.event import decode_json
 from whence.runs.convert import encode
-from whence.runs.executing import TIME_IS_OVER, Answer, Order
+from whence.runs.executing import Answer, Order, list_processes, say_end, say_too_long
 
 OUTPUT_MAX = 16 * 1024
 """How much of what a runner prints is kept: the end of it."""
 _CHUNK = 64 * 1024
 _GRACE_S = 10.0
 """How long the process that watches the time may take to end what it started."""
+_LOOK_S = 0.01
 _FOREIGN = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
 
 _running: set[subprocess.Popen[bytes]] = set()
@@ -65,12 +66,12 @@ def execute(
             encode(
                 Order(
                     runners=runners, is_chosen=is_chosen, input=given, place=place, folder=folder,
-                    seeds=dict(seeds), timeout_s=timeout_s, answer=str(answer),
+                    seeds=dict(seeds), timeout_s=timeout_s, answer=str(answer), parent=os.getpid(),
                 )
             )
         )  # fmt: skip
         code, printed = _run(order, _environment(scratch, hash_seed), timeout_s)
-        found, failure = _read(answer, code, timeout_s)
+        found, failure = _read(answer, say_too_long(timeout_s) if code is None else say_end(code))
     return Execution(
         hash_seed=hash_seed, seconds=time.monotonic() - began, printed=printed,
         answer=found, failure=failure,
@@ -90,11 +91,12 @@ def _environment(scratch: str, hash_seed: str) -> dict[str, str]:
     }
 
 
-def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[int, str]:
-    """Start it and wait; return its exit code and the end of what was printed."""
+def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[int | None, str]:
+    """Start it and wait; return its exit code, None if it took too long, and the end of what was printed."""
     process = subprocess.Popen(
-        # -P: what lies about in this folder is not taken for a module of Python's.
-        [sys.executable, "-P", "-m", "whence.runs.executing", str(order)],
+        # -P: what lies about in this folder is not taken for a module of Python's. -u: what was printed
+        # is kept, however it ends.
+        [sys.executable, "-P", "-u", "-m", "whence.runs.executing", str(order)],
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment, start_new_session=True,
     )  # fmt: skip
@@ -105,11 +107,14 @@ def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[in
     listener = threading.Thread(target=_listen, args=(process.stdout, kept), daemon=True)
     listener.start()
     try:
-        code = process.wait(timeout_s + _GRACE_S)
+        code: int | None = process.wait(timeout_s + _GRACE_S)
     except subprocess.TimeoutExpired:
-        code = TIME_IS_OVER
+        code = None
     finally:
         _stop(process)
+        if process.returncode < 0:
+            # The runner ended the process that would have cleared up after it.
+            kill_marked(f"WHENCE_DIR={environment['WHENCE_DIR']}")
         _running.discard(process)
     listener.join(_GRACE_S)
     printed = b"".join(kept)[-OUTPUT_MAX:]
@@ -145,18 +150,33 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _read(file: Path, code: int, timeout_s: float) -> tuple[Answer | None, str | None]:
-    if code == TIME_IS_OVER:
-        return None, f"it did not end within {timeout_s:g} s"
+def kill_marked(mark: str) -> None:
+    """Kill the processes that were started with this in their environment, until none is found."""
+    ends = time.monotonic() + _GRACE_S
+    while marked := [pid for pid in list_processes() if _is_marked(pid, mark)]:
+        for pid in marked:
+            with suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+        if time.monotonic() > ends:
+            # What waits for a disk ends when that answers.
+            return
+        time.sleep(_LOOK_S)
+
+
+def _is_marked(pid: int, mark: str) -> bool:
     try:
-        return msgspec.convert(decode_json(file.read_bytes()), Answer), None
+        # What has ended and was not waited for has no environment any more.
+        return mark.encode() in Path("/proc", str(pid), "environ").read_bytes().split(b"\0")
+    except OSError:
+        return False
+
+
+def _read(file: Path, otherwise: str) -> tuple[Answer | None, str | None]:
+    """The answer, or why there is none: what it says, else `otherwise`."""
+    try:
+        answer = msgspec.convert(decode_json(file.read_bytes()), Answer)
     except FileNotFoundError:
-        pass
+        return None, otherwise
     except (OSError, ValueError, msgspec.MsgspecError) as error:
         return None, f"what it answered cannot be read: {error}"
-    if code > 128:
-        try:
-            return None, f"it was ended by {signal.Signals(code - 128).name}"
-        except ValueError:
-            pass
-    return None, f"it ended with exit code {code} and returned nothing"
+    return (None, answer.failure) if answer.failure is not None else (answer, None)

@@ -52,18 +52,32 @@ def growing(start: int, *, turns: int = 2, seed: int = 3) -> State:
     return {"variables": {"size": start * turns + seed}}
 
 
+class _UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
 @whence.runner("unruly")
 def unruly(config_override: State) -> State:
     how = config_override.get("how")
     sys.stdout.write(f"about to {how}\n")
     if how == "raise":
         raise LookupError("no such thing")
+    if how == "be unspeakable":
+        raise _UnspeakableError
     if how == "hang":
         time.sleep(600)
     if how == "exit":
         sys.exit(3)
     if how == "leave":
         os._exit(0)
+    if how == "leave as timeout does":
+        os._exit(124)
+    if how == "stop the watcher":
+        os.kill(os.getppid(), signal.SIGTERM)
+        time.sleep(600)
+    if how == "fork":
+        os.fork()
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "print":
@@ -75,6 +89,10 @@ def unruly(config_override: State) -> State:
         os.closerange(0, 64)
     if how == "spawn":
         _leave_running(config_override["note"])
+    if how == "spawn and kill the watcher":
+        _leave_running(config_override["note"])
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(600)
     return {"result": "done"}
 
 
