@@ -125,6 +125,70 @@ def test_what_depends_on_the_order_of_a_set_is_not_deterministic(log: Log) -> No
     check_recorded(log, verdict)
 
 
+@pytest.mark.parametrize(
+    ("hash_seed", "word"), [("random", "NOT_DETERMINISTIC"), ("0", "DIVERGED")]
+)
+def test_what_two_hash_seeds_do_not_show_a_third_one_does(
+    log: Log, monkeypatch: pytest.MonkeyPatch, hash_seed: str, word: str
+) -> None:
+    """Only where the run had a hash seed that nobody knows: with a known one it came out otherwise."""
+    names = _names_that_the_third_hash_seed_tells_apart()
+    monkeypatch.setattr(
+        "whence.runs.recording.describe_environment", lambda: {"hash_seed": hash_seed}
+    )
+    run = record(log, "choosing", {"names": names}, {"result": names[1]})
+    verdict = replay(log, run.id)
+
+    assert verdict.word == word, verdict
+    assert verdict.first is not None
+    assert {verdict.first.left, verdict.first.right} == set(names)
+    assert len(of_type_replay(log)) == 1
+
+
+def _names_that_the_third_hash_seed_tells_apart() -> list[str]:
+    """Two names, the first of which is the first of their set with hash seeds 0 and 1, but not with 2."""
+    pairs = [[f"one-{number}", f"other-{number}"] for number in range(200)]
+    code = f"print(*(next(iter(set(pair))) for pair in {pairs!r}))"
+    firsts = [
+        subprocess.run(
+            [sys.executable, "-c", code], env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            check=True, capture_output=True, text=True,
+        ).stdout.split()
+        for hash_seed in ("0", "1", "2")
+    ]  # fmt: skip
+    for (zero, one, two), pair in zip(zip(*firsts, strict=True), pairs, strict=True):
+        if zero == one != two:
+            return [zero, next(name for name in pair if name != zero)]
+    pytest.fail("no two names are in such an order")
+
+
+@pytest.mark.parametrize(
+    ("raise_with", "word", "reason"),
+    [
+        (["0"], "NOT_DETERMINISTIC", "in 1 of 2 executions the runner raised LookupError"),
+        (["1"], "NOT_DETERMINISTIC", "in 1 of 2 executions the runner raised LookupError"),
+        (["0", "1"], "NOT_DETERMINISTIC", "in 2 of 3 executions the runner raised LookupError"),
+        (["0", "1", "2", "3", "4"], "DIVERGED", "the runner raised LookupError"),
+    ],
+)
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_is_raised_only_now_and_then_is_not_deterministic(
+    log: Log,
+    monkeypatch: pytest.MonkeyPatch,
+    raise_with: list[str],
+    word: str,
+    reason: str,
+    cores: int,
+) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: cores)
+    monkeypatch.setattr("whence.runs.recording.describe_environment", dict)
+    run = record(log, "moody", {"raise_with": raise_with}, {"result": "done"})
+    verdict = replay(log, run.id)
+
+    assert (verdict.word, verdict.reason) == (word, f"{reason}: no such thing")
+    check_recorded(log, verdict)
+
+
 def test_generators_of_random_numbers_get_the_seed_that_was_recorded(log: Log) -> None:
     import random
 
@@ -153,6 +217,32 @@ def test_other_versions_are_why_it_may_differ(
     changed = {change.what: change.then for change in verdict.changes}
     assert changed["python"] == "3.9.1"
     assert changed["package simulators"] == "1.0"
+
+
+def test_other_code_is_why_it_may_differ(log: Log, tmp_path: Path) -> None:
+    module = tmp_path / "models" / "edited.py"
+    module.parent.mkdir()
+    text = """
+import whence
+
+@whence.simulation
+def model(hope):
+    return {"overlays": {"hope": hope / 2}}
+
+if __name__ == "__main__":
+    model(0.5)
+"""
+    module.write_text(text)
+    subprocess.run([sys.executable, str(module)], check=True)
+    (run,) = read_runs(log)
+    module.write_text(f"{text}# nothing that matters\n")
+    assert replay(log, run.id).word == "IDENTICAL"
+    module.write_text(text.replace("/ 2", "/ 4"))
+    verdict = replay(log, run.id)
+
+    assert verdict.word == "ENVIRONMENT_CHANGED"
+    assert verdict.reason == "output.overlays.hope was 0.25, is 0.125"
+    assert [change.what for change in verdict.changes] == ["code"]
 
 
 def test_the_same_versions_are_no_excuse(log: Log, tmp_path: Path) -> None:

@@ -62,8 +62,6 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     trust: Any = None
     seconds: float = 0.0
     printed: str = ""
-    is_error: bool = False
-    """Whether the runner raised."""
 
     @property
     def is_fine(self) -> bool:
@@ -77,19 +75,22 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge(
-    recorded: Doing, executions: Sequence[Doing], tolerances: Sequence[Tolerance], changed: bool
+    recorded: Doing, executions: Sequence[Doing], tolerances: Sequence[Tolerance], unlike: Word
 ) -> tuple[Word, Comparison]:
-    """Compare a run with its executions, and these with one another; return what shows the verdict."""
+    """Compare a run with its executions, and these with one another; return what shows the verdict.
+
+    `unlike` is the word for what came out otherwise, the same each time.
+    """
     first, *others = executions
     against = [compare_doings(recorded, each, tolerances) for each in executions]
     among = [compare_doings(first, each, tolerances) for each in others]
     # Among themselves first: what depends on luck may be as recorded, by luck.
-    unlike = next((each for each in among if not each.is_same), None)
-    if unlike is not None:
-        return "NOT_DETERMINISTIC", unlike
+    apart = next((each for each in among if not each.is_same), None)
+    if apart is not None:
+        return "NOT_DETERMINISTIC", apart
     worst = next((each for each in against if not each.is_same), None)
     if worst is not None:
-        return ("ENVIRONMENT_CHANGED" if changed else "DIVERGED"), worst
+        return unlike, worst
     loosest = max(against, key=lambda each: each.tolerated)
     return ("WITHIN_TOLERANCE" if loosest.tolerated else "IDENTICAL"), loosest
 

@@ -1,7 +1,8 @@
 """Executing a recorded run again, and what that shows.
 
 First whether the run's file is what the journal committed to, then what has changed since, then two executions
-in processes of their own, the second with another hash seed, so that what only luck made the same shows.
+in processes of their own, the second with another hash seed, so that what only luck made the same shows. Where
+something else came out than was recorded under a random hash seed, more of them are tried.
 The verdict is recorded as an event that the run caused.
 """
 
@@ -22,13 +23,13 @@ from whence.runs.environment import describe_environment
 from whence.runs.execution import Execution, execute, stop_running
 from whence.runs.files import RunFile, path_of, read_file
 from whence.runs.history import PRIMITIVE, REPLAY, RunRecord, read_run
-from whence.runs.judging import Change, Doing, Verdict, judge, say_difference
+from whence.runs.judging import Change, Doing, Verdict, Word, judge, say_difference
 from whence.runs.runners import describe_runner, home_of
 from whence.runs.saving import runs_folder
 
 TIMEOUT_S = 60.0
 _KEPT_PRINT = 4_000
-_HASH_SEEDS = ("0", "1")
+_HASH_SEEDS = ("0", "1", "2", "3", "4")
 _COMPARED = ("python", "implementation", "platform")
 
 Progress = Callable[[int, int], None]
@@ -145,7 +146,11 @@ class _Replay:
             self._changes += find_changes(run.environment, describe_environment())
         except _CannotReplay as reason:
             return Verdict(word="NOT_REPLAYABLE", run=run.id, name=run.name, reason=str(reason))
-        return self._conclude(file, self._execute_twice(runners, file.input))
+        executions = self._execute_twice(runners, file.input)
+        verdict = self._conclude(file, executions)
+        if self._hash_seed is None:
+            return self._look_for_luck(verdict, executions, runners, file)
+        return verdict
 
     def _read(self) -> RunFile:
         """The run's file, if it is what the journal says, and ended well."""
@@ -188,28 +193,49 @@ class _Replay:
         )
 
     def _hash_seeds(self) -> list[str]:
-        """That of the run, if it had one, and another one."""
+        """That of the run, if it had one, and others."""
+        said = self._hash_seed
+        return [*([said] if said else []), *(each for each in _HASH_SEEDS if each != said)]
+
+    @property
+    def _hash_seed(self) -> str | None:
+        """The hash seed of the run; None where it was a random one, or is not known."""
         said = self._run.environment.get("hash_seed")
-        first = said if isinstance(said, str) and said.isdigit() else _HASH_SEEDS[0]
-        return [first, next(each for each in _HASH_SEEDS if each != first)]
+        return said if isinstance(said, str) and said.isdigit() else None
 
     def _execute_twice(self, runners: list[str], given: Any) -> list[Execution]:
         """Execute with one hash seed and with another; side by side where there is nothing else to do."""
-        first, second = self._hash_seeds()
-        if self._at_once:
-            with ThreadPoolExecutor(1) as pool:
-                waiting = pool.submit(self._execute, runners, given, second)
-                try:
-                    executions = [self._execute(runners, given, first), waiting.result()]
-                except BaseException:
-                    stop_running()
-                    raise
-        else:
-            executions = [self._execute(runners, given, first)]
-            if not _has_failed(executions[0]):
-                executions.append(self._execute(runners, given, second))
-        failed = [each for each in executions if _has_failed(each)]
-        return failed[:1] or executions
+        first, second, *_ = self._hash_seeds()
+        if not self._at_once:
+            execution = self._execute(runners, given, first)
+            if _find_failure(execution) is not None:
+                return [execution]
+            return [execution, self._execute(runners, given, second)]
+        with ThreadPoolExecutor(1) as pool:
+            waiting = pool.submit(self._execute, runners, given, second)
+            try:
+                return [self._execute(runners, given, first), waiting.result()]
+            except BaseException:
+                stop_running()
+                raise
+
+    def _look_for_luck(
+        self, verdict: Verdict, executions: list[Execution], runners: list[str], file: RunFile
+    ) -> Verdict:
+        """Execute with more hash seeds where the run had one that nobody knows and came out otherwise.
+
+        What depends on the order of a small set comes out the same with two of them often enough.
+        """
+        _first, _second, *others = self._hash_seeds()
+        for hash_seed in others:
+            if verdict.word not in ("DIVERGED", "ENVIRONMENT_CHANGED"):
+                break
+            further = self._execute(runners, file.input, hash_seed)
+            if _find_failure(further) is not None:
+                break
+            executions = [*executions, further]
+            verdict = self._conclude(file, executions)
+        return verdict
 
     def _execute(self, runners: list[str], given: Any, hash_seed: str) -> Execution:
         begun, folder = self._run.begun, self._run.environment.get("folder")
@@ -227,51 +253,55 @@ class _Replay:
         )
 
     def _conclude(self, file: RunFile, executions: Sequence[Execution]) -> Verdict:
-        last = executions[-1]
+        failed = next((each for each in executions if _find_failure(each) is not None), None)
+        raised = [each for each in executions if _find_error(each) is not None]
+        changes = (*self._changes, *self._compare_code(executions))
         shared: dict[str, Any] = {
             "run": self._run.id,
             "name": self._run.name,
+            "changes": changes,
             "seconds": sum(each.seconds for each in executions),
-            "printed": last.printed,
+            "printed": (failed or (raised or executions)[-1]).printed,
         }
-        self._compare_code(executions)
-        problem = last.failure or _problem(last)
-        if problem is not None:
+        if failed is not None:
+            return Verdict(word="NOT_REPLAYABLE", reason=_find_failure(failed), **shared)
+        unlike: Word = "ENVIRONMENT_CHANGED" if changes else "DIVERGED"
+        if raised:
+            is_each = len(raised) == len(executions)
+            which = "" if is_each else f"in {len(raised)} of {len(executions)} executions "
             return Verdict(
-                word="NOT_REPLAYABLE", reason=problem, changes=tuple(self._changes), **shared
-            )
-        error = last.answer.error if last.answer else None
-        if error is not None:
-            return Verdict(
-                word="ENVIRONMENT_CHANGED" if self._changes else "DIVERGED",
-                reason=f"the runner raised {error}", is_error=True, changes=tuple(self._changes), **shared,
+                word=unlike if is_each else "NOT_DETERMINISTIC",
+                reason=f"{which}the runner raised {_find_error(raised[0])}", **shared,
             )  # fmt: skip
         doings = [_doing(each) for each in executions]
-        word, found = judge(self._recorded(file), doings, self._tolerances, bool(self._changes))
+        word, found = judge(self._recorded(file), doings, self._tolerances, unlike)
         trust = doings[0].output.get("trust") if isinstance(doings[0].output, dict) else None
         return Verdict(
             word=word, reason=_reason(word, found), differences=found.differences, count=found.count,
-            tolerated=found.tolerated, changes=tuple(self._changes), trust=trust, **shared,
+            tolerated=found.tolerated, trust=trust, **shared,
         )  # fmt: skip
 
-    def _compare_code(self, executions: Sequence[Execution]) -> None:
+    def _compare_code(self, executions: Sequence[Execution]) -> list[Change]:
         then = self._run.begun.get("runner_code")
-        now = next((each.answer.runner_code for each in executions if each.answer), None)
+        codes = (each.answer.runner_code for each in executions if each.answer)
+        now = next((code for code in codes if code), None)
         if self._chosen is None and then and now and then != now:
-            self._changes.append(Change(what="code", then=then, now=now))
+            return [Change(what="code", then=then, now=now)]
+        return []
 
     def _recorded(self, file: RunFile) -> Doing:
         return Doing(id=self._run.id, steps=tuple(read_steps(self._run)), output=file.output)
 
 
-def _problem(execution: Execution) -> str | None:
-    return execution.answer.problem if execution.answer is not None else None
-
-
-def _has_failed(execution: Execution) -> bool:
-    """Whether it came to nothing that could be compared."""
+def _find_failure(execution: Execution) -> str | None:
+    """Why nothing was executed to its end, if so."""
     answer = execution.answer
-    return answer is None or answer.problem is not None or answer.error is not None
+    return execution.failure if answer is None else answer.problem
+
+
+def _find_error(execution: Execution) -> str | None:
+    """What the runner raised, if it did."""
+    return execution.answer.error if execution.answer is not None else None
 
 
 def _doing(execution: Execution) -> Doing:

@@ -33,6 +33,19 @@ def lucky(config_override: State) -> State:
     return {"result": list({f"agent-{number}" for number in range(config_override["n"])})}
 
 
+@whence.runner("choosing")
+def choosing(config_override: State) -> State:
+    """The first of a set, which is the same with half of all hash seeds."""
+    return {"result": next(iter(set(config_override["names"])))}
+
+
+@whence.runner("moody")
+def moody(config_override: State) -> State:
+    if os.environ["PYTHONHASHSEED"] in config_override["raise_with"]:
+        raise LookupError("no such thing")
+    return {"result": "done"}
+
+
 @whence.runner("random")
 def seeded(config_override: State) -> State:
     import random
