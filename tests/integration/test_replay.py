@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -374,12 +375,12 @@ def test_a_runner_can_be_chosen(log: Log) -> None:
             "NOT_REPLAYABLE",
             "it ended with exit code 124 and returned nothing",
         ),
+        ("fork and leave", "NOT_REPLAYABLE", "it ended with exit code 3 and returned nothing"),
         ("stop the watcher", "NOT_REPLAYABLE", "it was told to stop by SIGTERM"),
         ("kill", "NOT_REPLAYABLE", "it was ended by SIGKILL"),
         ("hang", "NOT_REPLAYABLE", "it did not end within 1.5 s"),
         ("print", "IDENTICAL", None),
         ("move", "IDENTICAL", None),
-        ("fork", "IDENTICAL", None),
         ("close", "IDENTICAL", None),
     ],
 )
@@ -487,21 +488,43 @@ def test_many_runs_are_replayed_at_once(log: Log) -> None:
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("words", [["@last"], ["--name", "unruly"]])
 def test_whatever_ends_a_replay_nothing_is_left_running(
-    log: Log, words: list[str], end: signal.Signals
+    log: Log, tmp_path: Path, words: list[str], end: signal.Signals
 ) -> None:
-    record(log, "unruly", {"how": "hang"}, {"result": "done"})
-    with subprocess.Popen(
-        [sys.executable, "-m", "whence", "replay", *words], start_new_session=True,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as command:  # fmt: skip
+    with _replay_that_hangs(log, tmp_path, words) as command:
         below = _below(command.pid)
-        while len(below) < 2:
-            time.sleep(0.02)
-            below = _below(command.pid)
         command.send_signal(end)
         command.wait(30)
     for pid in below:
         _wait_gone(pid)
+
+
+def test_a_runner_does_not_outlive_those_who_watch_over_it(log: Log, tmp_path: Path) -> None:
+    """Not even where none of them has time to end it."""
+    with _replay_that_hangs(log, tmp_path, ["--name", "unruly"]) as command:
+        watcher, runner = _below(command.pid)
+        command.send_signal(signal.SIGSTOP)
+        os.kill(watcher, signal.SIGKILL)
+        command.kill()
+    _wait_gone(runner)
+
+
+@contextmanager
+def _replay_that_hangs(
+    log: Log, folder: Path, words: list[str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A command whose runners have all been called and do not end."""
+    note = folder / "pids"
+    record(log, "unruly", {"how": "hang", "note": str(note)}, {"result": "done"})
+    at_once = 2 if words == ["@last"] and (os.cpu_count() or 1) > 1 else 1
+    with subprocess.Popen(
+        [sys.executable, "-m", "whence", "replay", *words], start_new_session=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as command:  # fmt: skip
+        while not note.exists() or note.read_text().count("\n") < at_once:
+            assert command.poll() is None
+            time.sleep(0.02)
+        assert len(_below(command.pid)) == 2 * at_once
+        yield command
 
 
 def _below(pid: int) -> list[int]:

@@ -79,6 +79,9 @@ def unruly(config_override: State) -> State:
     if how == "be unspeakable":
         raise _UnspeakableError
     if how == "hang":
+        if "note" in config_override:
+            with open(config_override["note"], "a", encoding="utf-8") as note:
+                note.write(f"{os.getpid()}\n")
         time.sleep(600)
     if how == "exit":
         sys.exit(3)
@@ -89,8 +92,11 @@ def unruly(config_override: State) -> State:
     if how == "stop the watcher":
         os.kill(os.getppid(), signal.SIGTERM)
         time.sleep(600)
-    if how == "fork":
-        os.fork()
+    if how == "fork and leave":
+        if os.fork() == 0:
+            return {"result": "done"}
+        os.wait()
+        os._exit(3)
     if how == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "print":
