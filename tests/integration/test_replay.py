@@ -19,6 +19,7 @@ from whence.errors import NotFoundError
 from whence.log import Log
 from whence.query import Query
 from whence.runs.executing import Order
+from whence.runs.execution import Executions, execute
 from whence.runs.history import read_run, read_runs
 from whence.runs.judging import Verdict
 from whence.runs.recording import Run
@@ -506,6 +507,37 @@ def test_a_runner_does_not_outlive_those_who_watch_over_it(log: Log, tmp_path: P
         os.kill(watcher, signal.SIGKILL)
         command.kill()
     _wait_gone(runner)
+
+
+def test_what_is_started_after_all_was_stopped_ends_at_once() -> None:
+    executions = Executions()
+    executions.stop()
+    found = execute(
+        executions, runners=["tests.unit.runs.runners_at_hand:unruly"], is_chosen=True, given={"how": "hang"},
+        place=str(Path(__file__).parents[2]),
+        folder=None, seeds={}, hash_seed="0", timeout_s=30,
+    )  # fmt: skip
+
+    assert found.failure is not None
+    assert "SIGTERM" in found.failure
+
+
+def test_who_wants_no_more_verdicts_waits_for_none(log: Log, tmp_path: Path) -> None:
+    record(log, "steady", {"hope": 0.5})
+    note = tmp_path / "pids"
+    for _ in range(6):
+        given = {"how": "hang", "note": str(note), "for_s": 20}
+        record(log, "unruly", given, {"result": "done"})
+    verdicts = replay_many(log, list(read_runs(log, newest_first=False)), workers=2)
+
+    assert next(verdicts).word == "IDENTICAL"
+    while not note.exists() or not note.read_text().endswith("\n"):
+        time.sleep(0.02)
+    verdicts.close()
+    for pid in note.read_text().split():
+        _wait_gone(int(pid))
+    assert not Path("ended").exists()
+    assert len(of_type_replay(log)) == 1
 
 
 @contextmanager

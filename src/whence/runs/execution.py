@@ -27,8 +27,34 @@ _GRACE_S = 10.0
 _LOOK_S = 0.01
 _FOREIGN = ("TRACEPARENT", "TRACESTATE", "BAGGAGE")
 
-_running: set[subprocess.Popen[bytes]] = set()
-"""What is executed now. Adding and taking are single atomic steps."""
+
+class Executions:
+    """What is executed for one replay, or many, and may have to end all at once.
+
+    Threads add and discard what they execute; adding, discarding and listing are single atomic steps.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[subprocess.Popen[bytes]] = set()
+        self._is_stopped = False
+
+    def add(self, process: subprocess.Popen[bytes]) -> None:
+        """Note what was started; it ends at once if nobody waits for it any more."""
+        self._running.add(process)
+        # Looked at after adding, as it is set before listing: one of the two ends what comes between.
+        if self._is_stopped:
+            process.terminate()
+
+    def discard(self, process: subprocess.Popen[bytes]) -> None:
+        """Forget what has ended."""
+        self._running.discard(process)
+
+    def stop(self) -> None:
+        """End all that is executed, and what will be, when nobody waits for it any more."""
+        self._is_stopped = True
+        for process in list(self._running):
+            with suppress(ProcessLookupError):
+                process.terminate()
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,6 +68,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def execute(
+    executions: Executions,
     *,
     runners: list[str],
     is_chosen: bool,
@@ -70,7 +97,7 @@ def execute(
                 )
             )
         )  # fmt: skip
-        code, printed = _run(order, _environment(scratch, hash_seed), timeout_s)
+        code, printed = _run(executions, order, _environment(scratch, hash_seed), timeout_s)
         found, failure = _read(answer, say_too_long(timeout_s) if code is None else say_end(code))
     return Execution(
         hash_seed=hash_seed, seconds=time.monotonic() - began, printed=printed,
@@ -91,7 +118,9 @@ def _environment(scratch: str, hash_seed: str) -> dict[str, str]:
     }
 
 
-def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[int | None, str]:
+def _run(
+    executions: Executions, order: Path, environment: dict[str, str], timeout_s: float
+) -> tuple[int | None, str]:
     """Start it and wait; return its exit code, None if it took too long, and the end of what was printed."""
     process = subprocess.Popen(
         # -P: what lies about in this folder is not taken for a module of Python's. -u: what was printed
@@ -100,7 +129,7 @@ def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[in
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env=environment, start_new_session=True,
     )  # fmt: skip
-    _running.add(process)
+    executions.add(process)
     assert process.stdout is not None
     kept: deque[bytes] = deque()
     # In a thread, so that a pipe held open by whoever escaped keeps nobody waiting.
@@ -115,17 +144,10 @@ def _run(order: Path, environment: dict[str, str], timeout_s: float) -> tuple[in
         if process.returncode < 0:
             # The runner ended the process that would have cleared up after it.
             kill_marked(f"WHENCE_DIR={environment['WHENCE_DIR']}")
-        _running.discard(process)
+        executions.discard(process)
     listener.join(_GRACE_S)
     printed = b"".join(kept)[-OUTPUT_MAX:]
     return code, printed.decode(errors="replace")
-
-
-def stop_running() -> None:
-    """End all that is executed now, when nobody waits for it any more."""
-    for process in list(_running):
-        with suppress(ProcessLookupError):
-            process.terminate()
 
 
 def _listen(pipe: IO[bytes], kept: deque[bytes]) -> None:

@@ -7,7 +7,7 @@ The verdict is recorded as an event that the run caused.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from whence.runs.compare import Comparison, Tolerance, parse_tolerance
 from whence.runs.differing import read_steps
 from whence.runs.digest import digest
 from whence.runs.environment import describe_environment
-from whence.runs.execution import Execution, execute, stop_running
+from whence.runs.execution import Execution, Executions, execute
 from whence.runs.files import RunFile, path_of, read_file
 from whence.runs.history import PRIMITIVE, REPLAY, RunRecord, read_run
 from whence.runs.judging import Change, Doing, Verdict, Word, judge, say_difference
@@ -60,7 +60,7 @@ def replay(
     chosen = _choose(runner)
     run = read_run(log, reference)
     has_cores = (os.cpu_count() or 1) > 1
-    verdict = _Replay(log, run, chosen, timeout_s, allowed, at_once=has_cores).judge()
+    verdict = _Replay(log, run, chosen, timeout_s, allowed, Executions(), at_once=has_cores).judge()
     _record(log, run, verdict)
     return verdict
 
@@ -74,12 +74,12 @@ def replay_many(
     tolerances: Sequence[Tolerance] = (),
     workers: int | None = None,
     progress: Progress = lambda _done, _in_all: None,
-) -> Iterator[Verdict]:
+) -> Generator[Verdict, None, None]:
     """Replay runs on all cores and give the verdicts as they come; closing it ends what is going on."""
-    chosen = _choose(runner)
+    chosen, executions = _choose(runner), Executions()
 
     def one(run: RunRecord) -> Verdict:
-        return _Replay(log, run, chosen, timeout_s, tolerances).judge()
+        return _Replay(log, run, chosen, timeout_s, tolerances, executions).judge()
 
     pool = ThreadPoolExecutor(workers or os.cpu_count() or 1)
     try:
@@ -94,7 +94,7 @@ def replay_many(
                 yield verdict
     except BaseException:
         # Ctrl-C, or whoever asked wants no more.
-        stop_running()
+        executions.stop()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -126,9 +126,11 @@ class _Replay:
         chosen: _Chosen | None,
         timeout_s: float,
         tolerances: Sequence[Tolerance],
+        executions: Executions,
         *,
         at_once: bool = False,
     ) -> None:
+        self._executions = executions
         self._at_once = at_once
         self._log = log
         self._run = run
@@ -216,7 +218,7 @@ class _Replay:
             try:
                 return [self._execute(runners, given, first), waiting.result()]
             except BaseException:
-                stop_running()
+                self._executions.stop()
                 raise
 
     def _look_for_luck(
@@ -242,6 +244,7 @@ class _Replay:
         place = begun.get("runner_folder") if self._chosen is None else self._chosen.place
         seed = self._run.seed
         return execute(
+            self._executions,
             runners=runners,
             is_chosen=self._chosen is not None,
             given=given,

@@ -82,7 +82,8 @@ def unruly(config_override: State) -> State:
         if "note" in config_override:
             with open(config_override["note"], "a", encoding="utf-8") as note:
                 note.write(f"{os.getpid()}\n")
-        time.sleep(600)
+        time.sleep(config_override.get("for_s", 600))
+        Path("ended").touch()
     if how == "exit":
         sys.exit(3)
     if how == "leave":
