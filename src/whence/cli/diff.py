@@ -61,10 +61,13 @@ def _draw(found: "Differences", screen: Screen) -> Iterator[str]:
     yield ""
     if found.is_same:
         yield screen.paint("SAME: nothing differs.", "good")
-        return
-    for name in _PARTS:
+    for name in () if found.is_same else _PARTS:
+        if name in found.unknown:
+            continue
         part: Comparison = getattr(found, name)
         yield from _draw_part(name, part, screen)
+    if found.unknown:
+        yield screen.paint(f"{' and '.join(found.unknown)}: not known of both", "faint")
 
 
 def _name(side: Any) -> str:
@@ -123,5 +126,6 @@ def _keys(found: "Differences") -> dict[str, Any]:
         "left": found.left.id,
         "right": found.right.id,
         "is_same": found.is_same,
+        "unknown": list(found.unknown),
         **{name: part(name) for name in _PARTS},
     }

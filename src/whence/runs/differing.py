@@ -27,7 +27,11 @@ class Side(NamedTuple):
 
 
 class Differences(NamedTuple):
-    """What differs between two runs; a part that both lack is the same."""
+    """What differs between two runs.
+
+    `unknown` names the parts that cannot be compared, since they are not known of both: a file tells
+    neither what a run ran in nor its steps, and what was only saved has neither.
+    """
 
     left: Side
     right: Side
@@ -35,10 +39,11 @@ class Differences(NamedTuple):
     environment: Comparison
     steps: Comparison
     output: Comparison
+    unknown: tuple[str, ...] = ()
 
     @property
     def is_same(self) -> bool:
-        """Whether nothing differs beyond what is tolerated."""
+        """Whether nothing that is known differs beyond what is tolerated."""
         return all(each.is_same for each in (self.input, self.environment, self.steps, self.output))
 
 
@@ -57,13 +62,21 @@ def find_differences(
     def of(first: Any, second: Any, at: str) -> Comparison:
         return compare(first, second, at=(at,), tolerances=tolerances, renamed=renamed)
 
+    given, result = of(one.input, other.input, "input"), of(one.output, other.output, "output")
+    if not (_is_told(one) and _is_told(other)):
+        none = Comparison()
+        return Differences(one, other, given, none, none, result, ("environment", "steps"))
     return Differences(
-        one, other,
-        of(one.input, other.input, "input"),
+        one, other, given,
         of(_environment(one), _environment(other), "environment"),
         compare_steps(_steps(one), _steps(other), tolerances, renamed),
-        of(one.output, other.output, "output"),
+        result,
     )  # fmt: skip
+
+
+def _is_told(side: Side) -> bool:
+    """Whether the journal has seen the run begin."""
+    return side.run is not None and side.run.begin is not None
 
 
 def _look_up(log: Log, reference: str) -> Side:

@@ -169,8 +169,21 @@ def test_two_runs_are_shown_beside_each_other(ids: list[str], ask: Ask, tmp_path
     assert not told["is_same"]
     assert told["input"]["count"] == 2
     files = sorted(str(path) for path in (tmp_path / ".whence" / "runs").iterdir())
-    assert ask("diff", *files).returncode == 1
+    found = ask("diff", *files)
+    assert found.returncode == 1
+    assert found.stdout.endswith("environment and steps: not known of both\n")
+    assert "environment: " not in found.stdout
     assert ask("diff", files[0], files[0]).returncode == 0
+    file = next(file for file in files if ids[0] in file)
+    same = ask("diff", ids[0], file)
+    assert same.returncode == 0
+    assert same.stdout.endswith(
+        "SAME: nothing differs.\nenvironment and steps: not known of both\n"
+    )
+    assert json.loads(ask("diff", ids[0], file, "--json").stdout)["unknown"] == [
+        "environment", "steps",
+    ]  # fmt: skip
+    assert told["unknown"] == []
 
 
 def test_an_audit_groups_findings_and_ends_by_the_worst(
