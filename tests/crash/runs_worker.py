@@ -1,10 +1,12 @@
 """Records runs until it is killed: `python -m tests.crash.runs_worker FOLDER [naive]`.
 
-With `naive` the protection is off: the event comes first, and the file is written in place, piece by piece.
+With `naive` the protection is off: the event comes first, and the file is written in place, piece by piece,
+on what stands for a slow disk, so that a kill meets it half written on a machine of any pace.
 """
 
 import random
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from whence.runs import saving
 from whence.runs.files import path_of
 
 _PIECES = 50
+_PIECE_S = 0.001
 
 
 def write_naively(folder: Path, trace_id: str, content: bytes, **_: Any) -> Path:
@@ -23,6 +26,7 @@ def write_naively(folder: Path, trace_id: str, content: bytes, **_: Any) -> Path
     with path.open("wb", buffering=0) as file:
         for at in range(0, len(content), size):
             file.write(content[at : at + size])
+            time.sleep(_PIECE_S)
     return path
 
 
