@@ -61,11 +61,10 @@ def _draw(found: "Differences", screen: Screen) -> Iterator[str]:
     yield ""
     if found.is_same:
         yield screen.paint("SAME: nothing differs.", "good")
-    for name in () if found.is_same else _PARTS:
-        if name in found.unknown:
-            continue
-        part: Comparison = getattr(found, name)
-        yield from _draw_part(name, part, screen)
+    else:
+        for name in _PARTS:
+            if name not in found.unknown:
+                yield from _draw_part(name, getattr(found, name), screen)
     if found.unknown:
         yield screen.paint(f"{' and '.join(found.unknown)}: not known of both", "faint")
 

@@ -25,6 +25,11 @@ class Side(NamedTuple):
     input: Any
     output: Any
 
+    @property
+    def told(self) -> RunRecord | None:
+        """The run, if the journal saw it begin."""
+        return self.run if self.run is not None and self.run.begin is not None else None
+
 
 class Differences(NamedTuple):
     """What differs between two runs.
@@ -39,7 +44,12 @@ class Differences(NamedTuple):
     environment: Comparison
     steps: Comparison
     output: Comparison
-    unknown: tuple[str, ...] = ()
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """The parts that cannot be compared."""
+        is_known = self.left.told is not None and self.right.told is not None
+        return () if is_known else ("environment", "steps")
 
     @property
     def is_same(self) -> bool:
@@ -62,21 +72,14 @@ def find_differences(
     def of(first: Any, second: Any, at: str) -> Comparison:
         return compare(first, second, at=(at,), tolerances=tolerances, renamed=renamed)
 
-    given, result = of(one.input, other.input, "input"), of(one.output, other.output, "output")
-    if not (_is_told(one) and _is_told(other)):
-        none = Comparison()
-        return Differences(one, other, given, none, none, result, ("environment", "steps"))
+    environment = steps = Comparison()
+    if one.told is not None and other.told is not None:
+        environment = of(_environment(one.told), _environment(other.told), "environment")
+        steps = compare_steps(read_steps(one.told), read_steps(other.told), tolerances, renamed)
     return Differences(
-        one, other, given,
-        of(_environment(one), _environment(other), "environment"),
-        compare_steps(_steps(one), _steps(other), tolerances, renamed),
-        result,
+        one, other, of(one.input, other.input, "input"), environment, steps,
+        of(one.output, other.output, "output"),
     )  # fmt: skip
-
-
-def _is_told(side: Side) -> bool:
-    """Whether the journal has seen the run begin."""
-    return side.run is not None and side.run.begin is not None
 
 
 def _look_up(log: Log, reference: str) -> Side:
@@ -95,19 +98,13 @@ def _look_up(log: Log, reference: str) -> Side:
     return Side(run.id, run, file.input, file.output)
 
 
-def _environment(side: Side) -> dict[str, Any]:
-    if side.run is None:
-        return {}
-    said = {key: value for key, value in side.run.environment.items() if key not in _UNTOLD}
-    begun = side.run.begun
+def _environment(run: RunRecord) -> dict[str, Any]:
+    said = {key: value for key, value in run.environment.items() if key not in _UNTOLD}
+    begun = run.begun
     return {
         **said,
         **{key: begun[key] for key in ("runner", "runner_code", "seed") if key in begun},
     }
-
-
-def _steps(side: Side) -> list[CapturedStep]:
-    return read_steps(side.run) if side.run is not None else []
 
 
 def read_steps(run: RunRecord) -> list[CapturedStep]:
