@@ -53,8 +53,7 @@ class Executions:
         """End all that is executed, and what will be, when nobody waits for it any more."""
         self._is_stopped = True
         for process in list(self._running):
-            with suppress(ProcessLookupError):
-                process.terminate()
+            process.terminate()
 
 
 class Execution(msgspec.Struct, frozen=True, kw_only=True):
