@@ -13,7 +13,7 @@ named here is loaded when it is first used.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from whence import runs, swarm
+    from whence import learning, runs, swarm
     from whence.errors import (
         ConflictError,
         CorruptError,
@@ -55,7 +55,7 @@ _HOMES = {
     "traced": "whence.tracing.decorator",
 }
 
-_ROOMS = ("runs", "swarm")
+_ROOMS = ("learning", "runs", "swarm")
 
 __all__ = [
     "ConflictError",
@@ -74,6 +74,7 @@ __all__ = [
     "cause",
     "close",
     "emit",
+    "learning",
     "open",
     "run",
     "runner",
