@@ -156,6 +156,9 @@ _WORDS: dict[tuple[str, str], _Words] = {
     ("run", "save"): _Words(*("saved[ {target}][ with trust {trust}] ({duration})",) * 3),
     ("run", "fail"): _Words(*("[{target} ]failed[: {error}] ({duration})",) * 3),
     ("run", "replay"): _Words(*("replayed[ {target}][: {verdict}][ ({reason})]",) * 3),
+    ("trust", "update"): _Words(*("[{target} ][{learnt}|tried][ (task {task})]",) * 3),
+    ("trust", "decay"): _Words(*("[{target}|all trust] decays[ by {factor}]",) * 3),
+    ("trust", "import"): _Words(*("trust imported[ from {file}]",) * 3),
     ("span", "open"): _Words(*("[{name}|a step] is still open[ after {age}]",) * 3),
     (OWN, "writer.open"): _Words(
         *("[{program} |a program ]began to record[ (pid {pid} on {host})]",) * 3
@@ -374,6 +377,13 @@ def _error(_: Event, data: Data, __: View) -> str:
     return ": ".join(filter(None, parts))
 
 
+def _learnt(_: Event, data: Data, __: View) -> str:
+    success, weight = data.get("success"), data.get("weight", 1)
+    if not isinstance(success, bool):
+        return ""
+    return ("did well" if success else "failed") + ("" if weight == 1 else f", weight {weight}")
+
+
 def _age(_: Event, data: Data, __: View) -> str:
     age = data.get("age")
     return format_duration(age) if isinstance(age, int) else ""
@@ -429,6 +439,10 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
     "trust": _reader_of("trust"),
     "verdict": _reader_of("verdict"),
     "error": _error,
+    "learnt": _learnt,
+    "task": _reader_of("task"),
+    "factor": _reader_of("factor"),
+    "file": _reader_of("file"),
 }  # fmt: skip
 
 
@@ -484,7 +498,9 @@ def _values_of(event: Event) -> Data:
     except (ValueError, RecursionError):
         return {}
     if isinstance(data, dict):
-        return data
+        learnt = data.get("data") if event.primitive == "learning" else None
+        # A learning event has what was learnt inside, beside its context.
+        return learnt if isinstance(learnt, dict) else data
     return {} if data is None else _Whole({"text" if isinstance(data, str) else "value": data})
 
 

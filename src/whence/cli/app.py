@@ -37,6 +37,9 @@ VERBS = {
         "diff": "Two runs: what went in, what they did, what came out",
         "audit": "Are the run files sound, and are they what was saved",
     },
+    "Learn": {
+        "trust": "How far rules and variables can be trusted, and how sure that is",
+    },
     "Keep": {
         "export": "Events for other tools",
         "doctor": "Is the journal whole, and what is wrong if not",

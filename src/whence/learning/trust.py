@@ -9,6 +9,7 @@ from it, so what another process learnt counts at once, and `as_of` tells any pa
 """
 
 import atexit
+import heapq
 import logging
 import os
 import threading
@@ -241,15 +242,18 @@ class BayesianTrustTracker:
         course = [trust for _, trust, _ in self.course(key)][-last - 1 :]
         return course[-1] - course[0] if course else 0.0
 
-    def course(self, key: str, until_ns: int | None = None) -> list[tuple[int, float, str]]:
+    def course(self, key: str) -> list[tuple[int, float, str]]:
         """How trust in a key went, outcome by outcome: when, the trust, the event's id."""
-        return read_courses(self._events(until_ns), self._half_life(), {key}).get(key, [])
+        return self.courses([key]).get(key, [])
+
+    def courses(self, keys: Iterable[str]) -> dict[str, list[tuple[int, float, str]]]:
+        """The same for some keys."""
+        wanted = set(keys)
+        return read_courses(self._events_about(wanted), self._half_life(), wanted)
 
     def events(self, key: str) -> Iterator[Event]:
         """The events that what is known of a key rests on, oldest first."""
-        for event in self._events(None):
-            if concerns(event, key):
-                yield event
+        return (event for event in self._events_about({key}) if concerns(event, key))
 
     def as_of(self, moment: Moment) -> "PastTracker":
         """The tracker as it was at a moment: a time phrase, seconds (float) or nanoseconds (int) since 1970."""
@@ -266,7 +270,7 @@ class BayesianTrustTracker:
             StoreError: it could not be written.
         """
         beliefs = self.beliefs()
-        courses = read_courses(self._events(None), self._half_life())
+        courses = read_courses(self._events(), self._half_life())
         history = {
             key: [(when / _NS_PER_S, trust) for when, trust, _ in course]
             for key, course in courses.items()
@@ -294,8 +298,20 @@ class BayesianTrustTracker:
                 _states.append(state)
             return state.fold()
 
-    def _events(self, until_ns: int | None) -> Iterator[Event]:
-        return self.log.events(Query(primitive=PRIMITIVE, until=until_ns))
+    def _events(self, **fields: Any) -> Iterator[Event]:
+        return self.log.events(Query(primitive=PRIMITIVE, until=self._until(), **fields))
+
+    def _until(self) -> int | None:
+        return None
+
+    def _events_about(self, keys: Iterable[str]) -> Iterator[Event]:
+        """What was recorded of some keys, and what is about all of them."""
+        updates = [self._events(target=key) for key in sorted(keys)]
+        decays = (event for event in self._events(type=DECAY) if event.target is None)
+        found = heapq.merge(
+            *updates, decays, self._events(type=IMPORT), key=lambda event: (event.time, event.id)
+        )
+        return iter(found)
 
     def _settle(self, moment: Moment) -> int:
         if moment is None:
@@ -335,13 +351,12 @@ class PastTracker(BayesianTrustTracker):
 
     def _fold(self) -> Fold:
         if self._folded is None:
-            self._folded = fold(self._events(None), self._half_life_s)
+            self._folded = fold(self._events(), self._half_life_s)
         return self._folded
 
-    def _events(self, until_ns: int | None) -> Iterator[Event]:
+    def _until(self) -> int | None:
         # Half-open as everywhere, but an event of that very moment has happened.
-        end = self._clock() + 1
-        return super()._events(end if until_ns is None else min(end, until_ns))
+        return self._clock() + 1
 
 
 def read_courses(
