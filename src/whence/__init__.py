@@ -13,7 +13,7 @@ named here is loaded when it is first used.
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from whence import learning, runs, swarm
+    from whence import decisions, learning, runs, swarm
     from whence.errors import (
         ConflictError,
         CorruptError,
@@ -55,7 +55,7 @@ _HOMES = {
     "traced": "whence.tracing.decorator",
 }
 
-_ROOMS = ("learning", "runs", "swarm")
+_ROOMS = ("decisions", "learning", "runs", "swarm")
 
 __all__ = [
     "ConflictError",
@@ -73,6 +73,7 @@ __all__ = [
     "__version__",
     "cause",
     "close",
+    "decisions",
     "emit",
     "learning",
     "open",

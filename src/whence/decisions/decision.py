@@ -1,0 +1,81 @@
+"""A decision as its event tells it. Pure.
+
+The event has primitive `decision`, the action as its type, status `success` or `blocked`, and the seed's
+seven keys as its payload; one that a gate made has the key `gate` besides.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from whence.event import Event
+
+PRIMITIVE = "decision"
+KEYS = ("timestamp", "datetime_utc", "action", "approved", "votes", "subject", "reason")
+GATE = "gate"
+
+_NS_PER_S = 1_000_000_000
+# Where votes are a list: under which of these keys each says whose it is.
+_VOTER_KEYS = ("name", "voter", "agent", "agent_id")
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """What was decided. `votes` and `subject` are None where the payload was not kept, or was erased."""
+
+    id: str
+    timestamp: float
+    datetime_utc: str
+    action: Any
+    approved: bool
+    votes: Any = None
+    subject: Any = None
+    reason: Any = ""
+    agent: str | None = None
+    gate: str | None = None
+    is_whole: bool = True
+    """Whether the payload is there: the envelope of a decision stays for ever, its payload may not."""
+
+    def as_entry(self) -> dict[str, Any]:
+        """The seed's seven keys."""
+        return {key: getattr(self, key) for key in KEYS}
+
+    def involves(self, agent: str) -> bool:
+        """Whether the agent decided, voted, or is what it was about."""
+        if agent == self.agent or agent in voters_of(self.votes):
+            return True
+        return isinstance(self.subject, Mapping) and self.subject.get("agent_id") == agent
+
+
+def decision_of(event: Event) -> Decision:
+    """Read a decision out of its event; what the payload does not say the envelope does."""
+    data = event.data
+    said = data if isinstance(data, dict) else {}
+    timestamp, at = said.get("timestamp"), said.get("datetime_utc")
+    approved, gate = said.get("approved"), said.get(GATE)
+    return Decision(
+        id=event.id,
+        timestamp=float(timestamp)
+        if isinstance(timestamp, int | float)
+        else event.time_ns / _NS_PER_S,
+        datetime_utc=at if isinstance(at, str) else event.time,
+        action=said.get("action", event.type),
+        approved=approved if isinstance(approved, bool) else event.status == "success",
+        votes=said.get("votes"),
+        subject=said.get("subject"),
+        reason=said.get("reason", ""),
+        agent=event.agent,
+        gate=gate if isinstance(gate, str) else None,
+        is_whole=bool(said),
+    )
+
+
+def voters_of(votes: Any) -> list[str]:
+    """Who voted, of votes by name or in a list; nobody where they are neither."""
+    if isinstance(votes, Mapping):
+        return [name for name in votes if isinstance(name, str)]
+    if not isinstance(votes, list | tuple):
+        return []
+    mappings = [vote for vote in votes if isinstance(vote, Mapping)]
+    named = [next((v[key] for key in _VOTER_KEYS if key in v), None) for v in mappings]
+    return [name for name in named if isinstance(name, str)]

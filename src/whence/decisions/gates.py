@@ -1,0 +1,191 @@
+"""A gate that cannot be walked around: what is approved is on disk before anything follows from it.
+
+    with whence.decisions.gate("upgrade_proposal", subject, rule="2 of 3") as gate:
+        gate.vote("constitutional", True)
+        gate.vote("local_probe", True)
+    # Here only if it was approved and the record is on disk.
+
+`gate.decide()` inside the block decides there. Work that is done in `with gate.execution():` and undone by
+`gate.rollback(reason)` is linked to the decision as its effects.
+"""
+
+import threading
+import time
+import uuid
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from whence.decisions.record import record
+from whence.decisions.refusal import DecisionRefused
+from whence.decisions.rules import Rule, Ruling, Vote, check_name, check_rule, judge, parse_rule
+from whence.errors import StoreError
+from whence.log import Log, default
+
+PRIMITIVE = "gate"
+EXECUTE, ROLLBACK = "execute", "rollback"
+
+
+class Gate:
+    """One decision while it is made. Voters may vote from several threads; decide once."""
+
+    def __init__(
+        self,
+        action: str,
+        subject: Any,
+        *,
+        rule: Rule | str = "all",
+        voters: Collection[str] | None = None,
+        minimum: int = 1,
+        log: Log | None = None,
+        agent: str | None = None,
+    ) -> None:
+        if type(minimum) is not int or minimum < 1:
+            raise ValueError(f"minimum is {minimum!r}, want at least 1")
+        self.id = uuid.uuid4().hex
+        self.action = action
+        self.subject = subject
+        self._rule = parse_rule(rule)
+        self._voters = None if voters is None else tuple(map(check_name, voters))
+        self._minimum = minimum
+        check_rule(self._rule, self._voters, minimum)
+        self._log = log
+        self._agent = agent
+        # The lock guards the votes and what was decided.
+        self._lock = threading.RLock()
+        self._votes: dict[str, Vote] = {}
+        self._ruling: Ruling | None = None
+        self.decision_id: str | None = None
+        self.execution_id: str | None = None
+
+    @property
+    def approved(self) -> bool:
+        """Whether it was approved and the record is on disk."""
+        return self.decision_id is not None and self._ruling is not None and self._ruling.approved
+
+    def vote(self, name: str, passed: bool, reason: str = "") -> None:
+        """Cast the vote of one voter.
+
+        Raises:
+            TypeError: `passed` is no bool: what merely counts as true is no approval.
+            ValueError: the voter voted already or may not vote, or it is decided.
+        """
+        check_name(name)
+        if not isinstance(passed, bool):
+            raise TypeError(f"passed is {type(passed).__name__}, want bool")
+        if not isinstance(reason, str):
+            raise TypeError(f"reason is {type(reason).__name__}, want str")
+        with self._lock:
+            if self._ruling is not None:
+                raise ValueError(f"{name} votes after the decision")
+            if name in self._votes:
+                raise ValueError(f"{name} voted already")
+            votes = {**self._votes, name: Vote(passed, reason)}
+            judge(self._rule, votes, voters=self._voters, minimum=self._minimum)
+            self._votes = votes
+
+    def decide(self) -> str:
+        """Judge the votes and keep the decision; return its event's id, which is on disk, if it is an approval.
+
+        Raises:
+            DecisionRefused: the votes are not enough, or the record could not be kept.
+        """
+        with self._lock:
+            if self._ruling is not None:
+                raise ValueError("it is decided already")
+            # From here on nobody votes. Until the record is on disk nothing is approved.
+            self._ruling = judge(
+                self._rule, self._votes, voters=self._voters, minimum=self._minimum
+            )
+            self._keep(self._ruling)
+            if not self._ruling.approved:
+                raise DecisionRefused(self._ruling.reason, self.decision_id, self._said())
+            assert self.decision_id is not None
+            return self.decision_id
+
+    @contextmanager
+    def execution(self) -> Iterator[str]:
+        """Do what was approved inside the block: what is recorded there is caused by the decision.
+
+        Raises:
+            DecisionRefused: it is not approved, or that it begins could not be kept.
+        """
+        if not self.approved:
+            raise DecisionRefused("it is not approved", self.decision_id, self._said())
+        log = self._log or default()
+        try:
+            began = log.emit(
+                PRIMITIVE, EXECUTE, agent=self._agent, parent=self.decision_id,
+                data={"gate": self.id, "action": self.action, "phase": "begin"}, durability="disk",
+            )  # fmt: skip
+        except StoreError as error:
+            raise DecisionRefused(
+                f"the record could not be kept: {error}", self.decision_id, self._said()
+            ) from error
+        self.execution_id = began
+        since, status = time.monotonic_ns(), "error"
+        try:
+            with log.cause(began):
+                yield began
+            status = "success"
+        finally:
+            log.emit(
+                PRIMITIVE, EXECUTE, agent=self._agent, parent=began,
+                status="success" if status == "success" else "error",
+                duration=time.monotonic_ns() - since,
+                data={"gate": self.id, "action": self.action, "phase": "end"},
+            )  # fmt: skip
+
+    def rollback(self, reason: str = "") -> str:
+        """Record that what was approved was taken back; return the event's id."""
+        if self.decision_id is None:
+            raise ValueError("nothing was decided that could be taken back")
+        links = [self.execution_id] if self.execution_id is not None else []
+        return (self._log or default()).emit(
+            PRIMITIVE, ROLLBACK, agent=self._agent, parent=self.decision_id, links=links,
+            data={"gate": self.id, "action": self.action, "reason": reason}, durability="disk",
+        )  # fmt: skip
+
+    def _keep(self, ruling: Ruling) -> None:
+        try:
+            self.decision_id = record(
+                self._log or default(), self.action, ruling.approved, self._said(), self.subject,
+                ruling.reason, agent=self._agent, gate=self.id,
+            )  # fmt: skip
+        except Exception as error:
+            reason = f"the record could not be kept: {error}"
+            raise DecisionRefused(reason, None, self._said()) from error
+
+    def _said(self) -> dict[str, Any]:
+        return {
+            name: {"passed": vote.passed, "reason": vote.reason}
+            for name, vote in self._votes.items()
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            if self._ruling is None:
+                self.decide()
+            return
+        with self._lock:
+            if self._ruling is None:
+                # Whatever was voted: it ended before it was decided. The error goes on unchanged.
+                self._ruling = Ruling(False, f"{kind.__name__}: {error}")
+                try:
+                    self._keep(self._ruling)
+                except DecisionRefused as refused:
+                    if error is not None:
+                        error.add_note(f"and the refusal was not recorded: {refused}")
+
+
+gate = Gate
+"""As the seed's callers write it: `with gate(action, subject) as gate:`."""
