@@ -159,6 +159,11 @@ _WORDS: dict[tuple[str, str], _Words] = {
     ("trust", "update"): _Words(*("[{target} ][{learnt}|tried][ (task {task})]",) * 3),
     ("trust", "decay"): _Words(*("[{target}|all trust] decays[ by {factor}]",) * 3),
     ("trust", "import"): _Words(*("trust imported[ from {file}]",) * 3),
+    ("gate", "execute"): _Words(*("[{phase}|did][ what was approved: {action}]",) * 3),
+    ("gate", "rollback"): _Words(*("took back[ {action}][: {reason}]",) * 3),
+    ("consent", "refuse"): _Words(
+        *("withheld[ {target}][ from {destination}][ (scope {scope})]",) * 3
+    ),
     ("span", "open"): _Words(*("[{name}|a step] is still open[ after {age}]",) * 3),
     (OWN, "writer.open"): _Words(
         *("[{program} |a program ]began to record[ (pid {pid} on {host})]",) * 3
@@ -443,6 +448,10 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
     "task": _reader_of("task"),
     "factor": _reader_of("factor"),
     "file": _reader_of("file"),
+    "action": _reader_of("action"),
+    "phase": _reader_of("phase"),
+    "destination": _reader_of("destination"),
+    "scope": _reader_of("scope"),
 }  # fmt: skip
 
 

@@ -37,7 +37,8 @@ VERBS = {
         "diff": "Two runs: what went in, what they did, what came out",
         "audit": "Are the run files sound, and are they what was saved",
     },
-    "Learn": {
+    "Learn and decide": {
+        "decisions": "Decisions: who voted what, was it approved",
         "trust": "How far rules and variables can be trusted, and how sure that is",
     },
     "Keep": {

@@ -117,7 +117,7 @@ class Gate:
         try:
             began = log.emit(
                 PRIMITIVE, EXECUTE, agent=self._agent, parent=self.decision_id,
-                data={"gate": self.id, "action": self.action, "phase": "begin"}, durability="disk",
+                data={"gate": self.id, "action": self.action, "phase": "began"}, durability="disk",
             )  # fmt: skip
         except StoreError as error:
             raise DecisionRefused(
@@ -134,7 +134,7 @@ class Gate:
                 PRIMITIVE, EXECUTE, agent=self._agent, parent=began,
                 status="success" if status == "success" else "error",
                 duration=time.monotonic_ns() - since,
-                data={"gate": self.id, "action": self.action, "phase": "end"},
+                data={"gate": self.id, "action": self.action, "phase": "ended"},
             )  # fmt: skip
 
     def rollback(self, reason: str = "") -> str:

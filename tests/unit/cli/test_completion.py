@@ -92,7 +92,7 @@ def test_completion_without_a_journal_offers_the_verbs(
     monkeypatch.setenv("_WHENCE_COMPLETE", "bash_complete")
     monkeypatch.setenv("COMP_LINE", "whence d")
 
-    assert _offered(ask().out) == {"demo", "diff", "doctor"}
+    assert _offered(ask().out) == {"decisions", "demo", "diff", "doctor"}
 
 
 @pytest.mark.parametrize(
