@@ -10,19 +10,30 @@ from whence.decisions import Gate
 def main(folder: str, *words: str) -> None:
     """Go on until killed."""
     with whence.open(folder) as log:
-        log.emit("ops", "ready")
-        sys.stdout.write("ready\n")
+        # One before anybody kills, so that there is something to lose on a machine of any pace.
+        first = _approve(log, 0, say_before=False)
+        sys.stdout.write(f"ready\n{first}\n")
         sys.stdout.flush()
-        for number in itertools.count():
-            gate = Gate("upgrade", {"number": number}, log=log)
-            gate.vote("probe", True)
-            if "naive" in words:
-                sys.stdout.write(f"{gate.id}\n")
-                sys.stdout.flush()
-            gate.decide()
-            if "naive" not in words:
-                sys.stdout.write(f"{gate.id}\n")
-                sys.stdout.flush()
+        for number in itertools.count(1):
+            _approve(log, number, say_before="naive" in words)
+
+
+def _approve(log: whence.Log, number: int, *, say_before: bool) -> str:
+    gate = Gate("upgrade", {"number": number}, log=log)
+    gate.vote("probe", True)
+    if say_before:
+        _say(gate)
+        gate.decide()
+    else:
+        gate.decide()
+        if number:
+            _say(gate)
+    return gate.id
+
+
+def _say(gate: Gate) -> None:
+    sys.stdout.write(f"{gate.id}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
