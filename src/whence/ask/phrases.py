@@ -156,6 +156,9 @@ _WORDS: dict[tuple[str, str], _Words] = {
     ("run", "save"): _Words(*("saved[ {target}][ with trust {trust}] ({duration})",) * 3),
     ("run", "fail"): _Words(*("[{target} ]failed[: {error}] ({duration})",) * 3),
     ("run", "replay"): _Words(*("replayed[ {target}][: {verdict}][ ({reason})]",) * 3),
+    ("learning", "variable_weight_update"): _Words(*("[{target} ]weighs[ {shifted}]",) * 3),
+    ("learning", "overlay_shift"): _Words(*("[{target} ][{shift}|moved][ {shifted}]",) * 3),
+    ("learning", "capital_shift"): _Words(*("[{target} ]moved[ {shifted}]",) * 3),
     ("trust", "update"): _Words(*("[{target} ][{learnt}|tried][ (task {task})]",) * 3),
     ("trust", "decay"): _Words(*("[{target}|all trust] decays[ by {factor}]",) * 3),
     ("trust", "import"): _Words(*("trust imported[ from {file}]",) * 3),
@@ -389,6 +392,17 @@ def _learnt(_: Event, data: Data, __: View) -> str:
     return ("did well" if success else "failed") + ("" if weight == 1 else f", weight {weight}")
 
 
+def _shifted(_: Event, data: Data, __: View) -> str:
+    """From what to what a value went."""
+    ends = [
+        data.get(one, data.get(other))
+        for one, other in (("from", "old_value"), ("to", "new_value"))
+    ]
+    if not all(isinstance(end, int | float) for end in ends):
+        return ""
+    return f"{ends[0]:g} → {ends[1]:g}"
+
+
 def _age(_: Event, data: Data, __: View) -> str:
     age = data.get("age")
     return format_duration(age) if isinstance(age, int) else ""
@@ -445,6 +459,8 @@ _FIELDS: dict[str, Callable[[Event, Data, View], str]] = {
     "verdict": _reader_of("verdict"),
     "error": _error,
     "learnt": _learnt,
+    "shift": _reader_of("shift_type"),
+    "shifted": _shifted,
     "task": _reader_of("task"),
     "factor": _reader_of("factor"),
     "file": _reader_of("file"),

@@ -39,6 +39,7 @@ VERBS = {
     },
     "Learn and decide": {
         "decisions": "Decisions: who voted what, was it approved",
+        "learning": "What a system learnt: changes, a picture, a check",
         "trust": "How far rules and variables can be trusted, and how sure that is",
     },
     "Keep": {

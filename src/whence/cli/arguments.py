@@ -13,7 +13,8 @@ DEFAULT_VERB = "show"
 VALUE_OPTIONS = frozenset(
     "--agent -a --task --channel --target --primitive -p --type --status --trace-id --since -S --until -U"
     " --causality --source --depth -n --number --last --hrm --slow --operation --name"
-    " --tolerance --runner --timeout --folder --rule --fail-on --as-of --action --key --min-samples -o --output --color -C --dir".split()
+    " --tolerance --runner --timeout --folder --rule --fail-on --as-of --action --key --min-samples --variable"
+    " -o --output --color -C --dir".split()
 )
 
 

@@ -2,14 +2,13 @@
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from whence.errors import CorruptError, NotFoundError, StoreError
 from whence.learning.evidence import Belief, Imported
+from whence.learning.files import write_whole
 
 _NS_PER_S = 1e9
 _BYTES_MAX = 1024 * 1024 * 1024
@@ -92,19 +91,7 @@ def write_file(
         ensure_ascii=False,
         allow_nan=False,
     ).encode()
-    temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with open(fd, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(fd)
-        os.rename(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+    write_whole(path, [content])
 
 
 def _object(value: Mapping[str, Any], name: str) -> dict[str, Any]:

@@ -15,12 +15,11 @@ from typing import Any, Self
 from whence.errors import StoreError, WhenceError
 from whence.event import decode_json
 from whence.learning import mirror
+from whence.learning.changes import PRIMITIVE
 from whence.learning.settings import OnError, find_mirror, read_on_error
 from whence.learning.trust import bayesian_trust_tracker
 from whence.log import Log, default
 from whence.settings import Durability
-
-PRIMITIVE = "learning"
 
 SUBJECTS = ("variable", "rule_id", "overlay", "asset", "key", "forecast_id", "variable_id")
 """What a learning event is about: the first of these in its data."""

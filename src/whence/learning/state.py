@@ -43,15 +43,21 @@ class _Snapshot(msgspec.Struct, array_like=True):
 class State:
     """The trust state of one log. Safe for threads and forks.
 
-    `read_only` reads a snapshot and writes none.
+    `read_only` reads a snapshot and writes none; `anew` goes by the journal alone.
     """
 
     def __init__(
-        self, folder: Path, half_life_s: float | None = None, *, read_only: bool = False
+        self,
+        folder: Path,
+        half_life_s: float | None = None,
+        *,
+        read_only: bool = False,
+        anew: bool = False,
     ) -> None:
         self.folder = folder
         self.half_life_s = half_life_s
-        self._read_only = read_only
+        self._read_only = read_only or anew
+        self._anew = anew
         self._reader = Reader(folder)
         # The lock guards all below.
         self._lock = threading.RLock()
@@ -73,7 +79,7 @@ class State:
             if self._process != os.getpid():
                 is_first = self._process == 0
                 self._process = os.getpid()
-                if is_first:
+                if is_first and not self._anew:
                     self._load()
             self._catch_up()
             if self._unsaved > _SAVE_AFTER + len(self._fold.keys) // 4:
