@@ -7,24 +7,27 @@
 What is emitted here is an event of the primitive `bus` with the topic as its type, so it can be asked about, too.
 """
 
-import fcntl
-import json
 import logging
 import os
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
+from whence.decisions.background import in_background
 from whence.decisions.consent import ConsentRefused, Scope, guard, parse_destination
-from whence.errors import ConflictError, StoreError
+from whence.decisions.places import Place
+from whence.errors import CorruptError
 from whence.event import Event, check_text
 from whence.journal import blobs
-from whence.journal.reader import Cursor, Reader
+from whence.journal.reader import Reader
 from whence.log import Log, default
+from whence.recorder.receipt import Receipt
+
+__all__ = ["EventBus", "default_bus", "emit_event", "follow", "in_background"]
 
 PRIMITIVE = "bus"
 
@@ -32,7 +35,6 @@ Callback = Callable[[str, Any], object]
 """Hears of a topic and what is said of it."""
 
 _WILD = re.compile(r"[*?\[]").search
-_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,99}", re.ASCII).fullmatch
 _CACHED_MAX = 4_096
 
 _logger = logging.getLogger("whence.decisions")
@@ -41,9 +43,14 @@ _process = os.urandom(8).hex()
 """Tells what this process emitted, and has heard already, from what others did."""
 
 
+_private: deque[str] = deque(maxlen=1_000)
+"""The newest of those whose payload was not kept, so that they cannot say whose they are."""
+
+
 def _renew_process() -> None:
     global _process
     _process = os.urandom(8).hex()
+    _private.clear()
 
 
 os.register_at_fork(after_in_child=_renew_process)
@@ -150,7 +157,11 @@ def emit_event(
     """Record an event of the bus and tell those who listen here; return how many ran without raising.
 
     It stays on this machine unless another destination is named, and consent allows that: else nothing
-    is emitted, the refusal is an event, and the answer is 0. Fields without consent are withheld.
+    is emitted, the refusal is an event, and the answer is 0. Fields without consent are withheld. A listener that is slow
+    holds up who emits: `in_background` makes one that does not.
+
+    Raises:
+        StoreError: the log keeps events on disk, and this one could not be kept; then nobody is told.
     """
     where = parse_destination(destination)
     try:
@@ -159,7 +170,11 @@ def emit_event(
         _logger.warning("%s", error)
         return 0
     told = {"data": said, "destination": where.text, "process": _process}
-    (log or default()).emit(PRIMITIVE, check_text("topic", topic), data=told, parent=parent)
+    event_id = (log or default()).emit(
+        PRIMITIVE, check_text("topic", topic), data=told, parent=parent
+    )
+    if isinstance(event_id, Receipt):
+        _private.append(str.__str__(event_id))
     return default_bus.emit(topic, said)
 
 
@@ -174,22 +189,29 @@ def follow(
     """Tell a bus what other processes emit, each event once and in the order of the journal, until `stop` is set.
 
     A named subscriber goes on where it left off; one that is new, or has no name, begins now. Where it
-    was is kept after each event, so after a crash the last event may be told once more. Returns how many were told.
+    was is kept after each event, so after a crash the one in hand is told once more. Of an event whose payload is private or
+    erased the topic is told, with None. Returns how many were told.
 
     Raises:
         ConflictError: another process is this subscriber.
+        CorruptError: the file that keeps its place was damaged.
         StoreError: the journal cannot be read, or the place not kept.
     """
     chosen, target = log or default(), bus or default_bus
-    with _Place(chosen.folder, subscriber) as place:
-        reader, told = Reader(chosen.folder), 0
+    with Place(chosen.folder, subscriber) as place:
+        reader, told, is_kept = Reader(chosen.folder), 0, True
         try:
-            for entry in reader.follow(place.cursor or _end_of(reader), poll_s=poll_s):
-                if entry is not None and entry.event is not None:
-                    event = entry.event
-                    if event.primitive == PRIMITIVE and _tell(target, chosen.folder, event):
+            for entry in reader.follow(places=place.places, poll_s=poll_s):
+                if entry is not None:
+                    place.move(entry.segment, entry.offset + entry.length + 1)
+                    is_kept = False
+                    if entry.event is not None and _tell(target, chosen.folder, entry.event):
                         told += 1
-                        place.keep(Cursor(entry.segment, entry.offset + entry.length + 1))
+                        is_kept = True
+                        place.keep()
+                elif not is_kept:
+                    is_kept = True
+                    place.keep()
                 if stop is not None and stop.is_set():
                     return told
         finally:
@@ -198,58 +220,16 @@ def follow(
 
 
 def _tell(bus: EventBus, folder: Path, event: Event) -> bool:
-    data = blobs.fill(folder, event).data
-    if not isinstance(data, dict) or (data.get("process") == _process and bus is default_bus):
+    """Tell of an event of the bus; not again of one that this process has told its own bus when it emitted it."""
+    if event.primitive != PRIMITIVE:
         return False
-    bus.emit(event.type, data.get("data"))
+    try:
+        data = blobs.fill(folder, event).data
+    except CorruptError as error:
+        _logger.warning("%s tells nothing: %s", event.id, error)
+        data = None
+    told = data if isinstance(data, dict) else {}
+    if bus is default_bus and (told.get("process") == _process or event.id in _private):
+        return False
+    bus.emit(event.type, told.get("data"))
     return True
-
-
-def _end_of(reader: Reader) -> Cursor | None:
-    segments = reader.segments()
-    return Cursor(segments[-1].name, segments[-1].size) if segments else None
-
-
-class _Place:
-    """Where a subscriber is, in a file of its own that one process holds."""
-
-    def __init__(self, folder: Path, name: str | None) -> None:
-        if name is not None and not _NAME(name):
-            raise ValueError(f"subscriber is {name!r}, want letters, digits, dots and dashes")
-        self._path = None if name is None else folder / "subscribers" / f"{name}.json"
-        self._fd = -1
-        self.cursor: Cursor | None = None
-
-    def __enter__(self) -> Self:
-        if self._path is None:
-            return self
-        try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            content = os.pread(self._fd, 4096, 0)
-        except BlockingIOError as error:
-            os.close(self._fd)
-            raise ConflictError(f"{self._path.stem} is followed by another process") from error
-        except OSError as error:
-            raise StoreError(f"cannot use {self._path}: {error.strerror}") from error
-        with suppress(ValueError, TypeError, KeyError):
-            # What is no place means that it begins now.
-            found = json.loads(content)
-            self.cursor = Cursor(str(found["segment"]), int(found["offset"]))
-        return self
-
-    def keep(self, cursor: Cursor) -> None:
-        if self._path is None:
-            return
-        content = json.dumps(cursor._asdict()).encode().ljust(128) + b"\n"
-        try:
-            # In one write over what was there, always as long: a crash leaves one of both.
-            os.pwrite(self._fd, content, 0)
-        except OSError as error:
-            raise StoreError(f"cannot write to {self._path}: {error.strerror}") from error
-
-    def __exit__(self, *_: object) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1

@@ -1,22 +1,28 @@
 """Where data may go: five scopes, and what is withheld from a destination beyond them.
 
 Data may go to a destination whose level is not above its own. No scope, or one that is unknown, means
-`edge_only`. What data says of itself widens nothing: consent is given beside it. Every refusal is an event.
+`edge_only`. What data says of itself widens nothing: consent is given beside it, and what one call says only
+narrows what was given for its topic. Every refusal is an event.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import IntEnum
 from fnmatch import fnmatchcase
 from typing import Any
 
 from whence.errors import WhenceError
-from whence.event import check_text
+from whence.event import check_text, decode_json
 from whence.log import Log, default
+from whence.recorder.payload import MARKS, Payloads
 
 PRIMITIVE, REFUSE = "consent", "refuse"
 WITHHELD = "[withheld]"
 
-_PATHS_MAX = 1_000
+_OPAQUE = "(no fields)"
+_OPAQUE_MARKS = frozenset({"repr", "deep", "unreadable"})
+
+# What leaves is redacted where it is recorded; here fields are told apart.
+_payloads = Payloads(redactor=None)
 
 
 class Scope(IntEnum):
@@ -66,35 +72,65 @@ def may_leave(scope: object, destination: object) -> bool:
     return parse_destination(destination) <= parse_scope(scope)
 
 
-def withhold(data: Any, destination: Scope, fields: Mapping[str, object]) -> tuple[Any, list[str]]:
-    """A copy of data without the fields that may not go there, and the paths of those.
+def withhold(
+    data: Any, destination: Scope, fields: Mapping[str, object]
+) -> tuple[Any, list[str], int]:
+    """A copy of data without the fields that may not go there, the rules by which, and how many fields.
 
-    A field is named by its path, as `subject.user_id` or `votes.*.reason`; items of lists are numbered. A name without
-    a dot means the key wherever it stands, in whatever is nested.
+    A rule names a field by its path, as `subject.user_id` or `votes.*.reason`; items of lists are numbered, and a path
+    that leaves the numbers out means each item. A name without a dot means the key wherever it stands, in
+    whatever is nested. Objects are laid out as they would be recorded, so that their fields are found; what has no fields
+    that could be told apart is withheld as a whole.
     """
     forbidden = [name for name, scope in fields.items() if parse_scope(scope) < destination]
-    withheld: list[str] = []
+    if not forbidden:
+        return data, [], 0
+    plain, opaque = _lay_out(data)
+    broken: dict[str, None] = {}
+    size = 0
 
-    def copy(value: Any, path: str) -> Any:
-        if isinstance(value, Mapping):
-            return {key: check(each, f"{path}.{key}" if path else str(key), key)
-                    for key, each in value.items()}  # fmt: skip
-        if isinstance(value, list | tuple):
-            return [
-                check(each, f"{path}.{number}" if path else str(number), number)
-                for number, each in enumerate(value)
-            ]
+    def copy(value: Any, path: tuple[str, ...]) -> Any:
+        if isinstance(value, dict):
+            return {key: check(each, (*path, key)) for key, each in value.items()}
+        if isinstance(value, list):
+            return [check(each, (*path, str(number))) for number, each in enumerate(value)]
         return value
 
-    def check(value: Any, path: str, name: object) -> Any:
-        for pattern in forbidden:
-            subject = path if "." in pattern else str(name)
-            if fnmatchcase(subject, pattern):
-                withheld.append(path)
-                return WITHHELD
-        return copy(value, path)
+    def check(value: Any, path: tuple[str, ...]) -> Any:
+        nonlocal size
+        rule = _OPAQUE if path in opaque else _find_rule(path, forbidden)
+        if rule is None:
+            return copy(value, path)
+        broken[rule] = None
+        size += 1
+        return WITHHELD
 
-    return copy(data, ""), withheld
+    return check(plain, ()), list(broken), size
+
+
+def _find_rule(path: tuple[str, ...], forbidden: Collection[str]) -> str | None:
+    """The rule that a field's path breaks, if it breaks one."""
+    if not path:
+        return None
+    whole, unnumbered = ".".join(path), ".".join(part for part in path if not part.isdecimal())
+    for rule in forbidden:
+        if "." not in rule:
+            if fnmatchcase(path[-1], rule):
+                return rule
+        elif fnmatchcase(whole, rule) or fnmatchcase(unnumbered, rule):
+            return rule
+    return None
+
+
+def _lay_out(data: Any) -> tuple[Any, frozenset[tuple[str, ...]]]:
+    """Data as plain values, and the paths of what became a text that may hold anything."""
+    document = decode_json(_payloads.encode({"data": data}))
+    opaque = frozenset(
+        tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[2:])
+        for pointer, words in document.get(MARKS, {}).items()
+        if _OPAQUE_MARKS.intersection(words.split())
+    )
+    return document["data"], opaque
 
 
 class ConsentGuard:
@@ -122,35 +158,44 @@ class ConsentGuard:
         scope: object = None,
         fields: Mapping[str, object] | None = None,
     ) -> Any:
-        """What of the data may go to the destination. `scope` and `fields`, where given, count for this once.
+        """What of the data may go to the destination.
+
+        `scope` is what whose data it is consented to for this once. Where consent was given for the topic, `scope` and
+        `fields` only narrow it.
 
         Raises:
             ConsentRefused: nothing of it may.
             ValueError: the destination is unknown.
-            RecursionError: the data contains itself; then nothing leaves.
         """
         where = parse_destination(destination)
-        known, known_fields = self._scopes.get(topic, (Scope.EDGE_ONLY, {}))
-        said = known if scope is None else parse_scope(scope)
+        given = self._scopes.get(topic)
+        known, known_fields = given if given is not None else (Scope.EDGE_ONLY, {})
+        said = known
+        if scope is not None:
+            said = parse_scope(scope) if given is None else min(known, parse_scope(scope))
         if said < where:
             event_id = self._refuse(topic, where, said, None)
             raise ConsentRefused(
                 f"{topic} may not go to {where.text}: its scope is {said.text}", event_id
             )
-        released, withheld = withhold(data, where, {**known_fields, **(fields or {})})
-        if withheld:
-            self._refuse(topic, where, said, withheld)
+        narrowed = dict(known_fields)
+        for name, each in (fields or {}).items():
+            asked = parse_scope(each)
+            narrowed[name] = min(asked, parse_scope(narrowed[name])) if name in narrowed else asked
+        released, rules, size = withhold(data, where, narrowed)
+        if rules:
+            self._refuse(topic, where, said, (rules, size))
         return released
 
     def _refuse(
-        self, topic: str, destination: Scope, scope: Scope, withheld: list[str] | None
+        self, topic: str, destination: Scope, scope: Scope, withheld: tuple[list[str], int] | None
     ) -> str:
-        # Paths only: what was withheld must not leave by way of the record.
+        # Rules only, no paths: the keys of data can be names of people.
         told: dict[str, Any] = {
             "topic": topic, "destination": destination.text, "scope": scope.text
         }  # fmt: skip
         if withheld is not None:
-            told |= {"withheld": withheld[:_PATHS_MAX], "count": len(withheld)}
+            told |= {"withheld": withheld[0], "count": withheld[1]}
         log = self._log if self._log is not None else default()
         return log.emit(PRIMITIVE, REFUSE, target=topic, data=told, status="blocked")
 

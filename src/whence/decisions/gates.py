@@ -5,10 +5,13 @@
         gate.vote("local_probe", True)
     # Here only if it was approved and the record is on disk.
 
-`gate.decide()` inside the block decides there. Work that is done in `with gate.execution():` and undone by
-`gate.rollback(reason)` is linked to the decision as its effects.
+`gate.decide()` inside the block decides there; a refusal that is caught inside is raised again at the end of
+the block. Work that is done in `with gate.execution():` and undone by `gate.rollback(reason)` is linked to the decision as
+its effects.
 """
 
+import hashlib
+import os
 import threading
 import time
 import uuid
@@ -28,7 +31,10 @@ EXECUTE, ROLLBACK = "execute", "rollback"
 
 
 class Gate:
-    """One decision while it is made. Voters may vote from several threads; decide once."""
+    """One decision while it is made, by the process that opened it. Voters may vote from several threads; decide once.
+
+    What is decided on is the subject as it was when the gate was opened: one that changed meanwhile is refused.
+    """
 
     def __init__(
         self,
@@ -52,10 +58,13 @@ class Gate:
         check_rule(self._rule, self._voters, minimum)
         self._log = log
         self._agent = agent
+        self._process = os.getpid()
+        self._shown = self._digest_subject()
         # The lock guards the votes and what was decided.
         self._lock = threading.RLock()
         self._votes: dict[str, Vote] = {}
         self._ruling: Ruling | None = None
+        self._refusal: DecisionRefused | None = None
         self.decision_id: str | None = None
         self.execution_id: str | None = None
 
@@ -70,7 +79,9 @@ class Gate:
         Raises:
             TypeError: `passed` is no bool: what merely counts as true is no approval.
             ValueError: the voter voted already or may not vote, or it is decided.
+            DecisionRefused: this is a forked child of the process that opened the gate.
         """
+        self._check_process()
         check_name(name)
         if not isinstance(passed, bool):
             raise TypeError(f"passed is {type(passed).__name__}, want bool")
@@ -91,18 +102,36 @@ class Gate:
         Raises:
             DecisionRefused: the votes are not enough, or the record could not be kept.
         """
+        self._check_process()
         with self._lock:
             if self._ruling is not None:
                 raise ValueError("it is decided already")
             # From here on nobody votes. Until the record is on disk nothing is approved.
-            self._ruling = judge(
-                self._rule, self._votes, voters=self._voters, minimum=self._minimum
-            )
-            self._keep(self._ruling)
-            if not self._ruling.approved:
-                raise DecisionRefused(self._ruling.reason, self.decision_id, self._said())
+            self._ruling = self._judge()
+            try:
+                self._keep(self._ruling)
+                if not self._ruling.approved:
+                    raise DecisionRefused(self._ruling.reason, self.decision_id, self._said())
+            except DecisionRefused as refusal:
+                self._refusal = refusal
+                raise
             assert self.decision_id is not None
             return self.decision_id
+
+    def _judge(self) -> Ruling:
+        if self._digest_subject() != self._shown:
+            return Ruling(False, "the subject changed while it was voted on")
+        return judge(self._rule, self._votes, voters=self._voters, minimum=self._minimum)
+
+    def _digest_subject(self) -> bytes:
+        """What the subject is as the record would have it."""
+        payloads = (self._log or default()).recorder.payloads
+        return hashlib.sha256(payloads.encode({"subject": self.subject})).digest()
+
+    def _check_process(self) -> None:
+        """Refuse a forked child, before it waits for a lock that nobody here holds."""
+        if os.getpid() != self._process:
+            raise DecisionRefused("the gate was opened by another process, which alone decides")
 
     @contextmanager
     def execution(self) -> Iterator[str]:
@@ -111,6 +140,7 @@ class Gate:
         Raises:
             DecisionRefused: it is not approved, or that it begins could not be kept.
         """
+        self._check_process()
         if not self.approved:
             raise DecisionRefused("it is not approved", self.decision_id, self._said())
         log = self._log or default()
@@ -138,9 +168,15 @@ class Gate:
             )  # fmt: skip
 
     def rollback(self, reason: str = "") -> str:
-        """Record that what was approved was taken back; return the event's id."""
-        if self.decision_id is None:
-            raise ValueError("nothing was decided that could be taken back")
+        """Record that what was approved was taken back; return the event's id.
+
+        Raises:
+            ValueError: nothing was approved.
+            StoreError: it could not be kept on disk.
+        """
+        self._check_process()
+        if not self.approved:
+            raise ValueError("nothing was approved that could be taken back")
         links = [self.execution_id] if self.execution_id is not None else []
         return (self._log or default()).emit(
             PRIMITIVE, ROLLBACK, agent=self._agent, parent=self.decision_id, links=links,
@@ -173,8 +209,14 @@ class Gate:
         traceback: TracebackType | None,
     ) -> None:
         if kind is None:
+            self._check_process()
             if self._ruling is None:
                 self.decide()
+            if self._refusal is not None:
+                # Somebody caught it inside the block: what stands behind the block must not run.
+                raise self._refusal
+            return
+        if os.getpid() != self._process:
             return
         with self._lock:
             if self._ruling is None:

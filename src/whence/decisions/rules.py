@@ -13,6 +13,7 @@ No votes never pass, nor do fewer than the minimum. Who is expected and did not 
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
 from typing import Any
@@ -127,6 +128,8 @@ def check_rule(rule: Rule, voters: Collection[str] | None, minimum: int) -> None
         return
     if not voters:
         raise ValueError("voters are an empty list, so nobody could vote")
+    if twice := sorted(name for name, count in Counter(voters).items() if count > 1):
+        raise ValueError(f"voters name {', '.join(twice)} more than once")
     if minimum > len(voters):
         raise ValueError(f"minimum is {minimum} voters, but {len(voters)} are named")
     if isinstance(rule, AtLeast) and rule.of != len(voters):
@@ -171,8 +174,8 @@ def judge(
     if problem is None:
         return Ruling(True, _say_passed(len(passed), len(expected)))
     failed = [_say_failed(name, votes.get(name)) for name in expected if name not in passed]
-    if not votes or not failed or len(votes) < minimum:
-        # What the votes say would not tell why.
+    if not failed or len(votes) < minimum or _are_too_many(rule, len(votes)):
+        # What the votes say would not tell why, or not all of it.
         failed.insert(0, problem)
     return Ruling(False, "; ".join(failed) if votes else problem)
 
@@ -197,6 +200,12 @@ def _too_few(voted: int, minimum: int) -> str | None:
     if not voted:
         return "nobody voted"
     return f"{voted} voted, want at least {minimum}" if voted < minimum else None
+
+
+def _are_too_many(rule: Rule, voted: int) -> bool:
+    if isinstance(rule, Veto):
+        return _are_too_many(rule.otherwise, voted)
+    return isinstance(rule, AtLeast) and voted > rule.of
 
 
 def _find_problem(

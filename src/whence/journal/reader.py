@@ -10,7 +10,7 @@ import stat
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import accumulate, count, islice, repeat
 from operator import add
@@ -306,22 +306,30 @@ class Reader:
                 self._is_reading = was_reading
         return lines
 
-    def follow(self, start: Cursor | None = None, *, poll_s: float = 0.1) -> Iterator[Entry | None]:
+    def ends(self) -> dict[str, int]:
+        """By segment, where its last whole line ends; what follows is still being written."""
+        return {name: self._end_of_lines(name, found.st_size) for name, found in self._look()}
+
+    def follow(
+        self,
+        start: Cursor | None = None,
+        *,
+        places: Mapping[str, int] | None = None,
+        poll_s: float = 0.1,
+    ) -> Iterator[Entry | None]:
         """Read on from `start` (by default the end) as lines arrive; None when there is no news.
+
+        With `places`, as `ends` gave them, it goes on at each segment's own, and leaves alone what is older than all of them.
 
         All segments are watched, so a new day, a full segment and a late line in an old segment
         are all seen. After each None the next step waits `poll_s` seconds.
         """
         watched: dict[str, _Watched] = {}
         for name, found in self._look():
-            if start is not None and _order(name) > _order(start.segment):
-                break
             try:
-                if start is not None and name == start.segment:
-                    place = start.offset
-                else:
-                    place = self._end_of_lines(name, found.st_size)
-                watched[name] = _Watched(place, self._head(name))
+                place = self._first_place(name, found.st_size, start, places)
+                if place is not None:
+                    watched[name] = _Watched(place, self._head(name))
             except StoreError as error:
                 # Removed since it was listed: what comes under its name is new.
                 if not _is_gone(error):
@@ -348,6 +356,19 @@ class Reader:
                 each.state = state
             yield None
             time.sleep(poll_s)
+
+    def _first_place(
+        self, name: str, size: int, start: Cursor | None, places: Mapping[str, int] | None
+    ) -> int | None:
+        """Where to begin in a segment that is there already; None to read all of it."""
+        if places is not None:
+            is_older = bool(places) and _order(name) < min(map(_order, places))
+            return places.get(name, size if is_older else None)
+        if start is not None and _order(name) > _order(start.segment):
+            return None
+        if start is not None and name == start.segment:
+            return start.offset
+        return self._end_of_lines(name, size)
 
     def _end_of_lines(self, name: str, size: int) -> int:
         """Where the last whole line ends; what follows is still being written."""

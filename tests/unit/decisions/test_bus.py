@@ -1,25 +1,20 @@
-"""The bus as the seed has it, in one process and across several; and what may leave."""
+"""The bus as the seed has it, in one process and across several."""
 
+import itertools
+import signal
 import subprocess
 import sys
 import threading
 from typing import Any
 
+import msgspec
 import pytest
 
-from whence.decisions import bus as buses
 from whence.decisions.bus import EventBus, emit_event, follow
-from whence.decisions.consent import (
-    WITHHELD,
-    ConsentGuard,
-    ConsentRefused,
-    Scope,
-    may_leave,
-    parse_scope,
-)
-from whence.errors import ConflictError
+from whence.decisions.places import Place
+from whence.errors import ConflictError, CorruptError
+from whence.line import decode_line, encode_event
 from whence.log import default
-from whence.query import Query
 
 
 def test_exact_listeners_come_first_then_those_with_wildcards() -> None:
@@ -137,65 +132,102 @@ def test_a_named_subscriber_goes_on_where_it_left_off() -> None:
     assert _hear("dash", 2) == [3, 4]
 
 
+def test_a_subscriber_that_was_stopped_before_its_first_event_misses_none() -> None:
+    emit_event("t.first", "before")
+    with pytest.raises(KeyboardInterrupt):
+        _hear("dash", 1, meanwhile=lambda: signal.raise_signal(signal.SIGINT))
+    _emit_elsewhere(1, 2)
+
+    assert _hear("dash", 2) == [1, 2]
+
+
+def test_a_late_line_in_an_older_segment_is_heard_after_a_restart() -> None:
+    emit_event("t.first", "before")
+    [segment] = (default().folder / "journal").iterdir()
+    # As written by a process whose clock has not come to this day yet.
+    older = segment.with_name("2020-01-01.0000.jsonl")
+    lines = segment.read_bytes().splitlines(keepends=True)
+    older.write_bytes(lines[0])
+    assert _hear("dash", 1, meanwhile=lambda: _emit_elsewhere(1)) == [1]
+    with open(older, "ab") as file:
+        file.write(_as_of_another_process(lines[-1]))
+
+    assert _hear("dash", 1) == ["before"]
+
+
+def _as_of_another_process(line: bytes) -> bytes:
+    event = decode_line(line.rstrip(b"\n"))
+    data = {**event.data, "process": "another"}
+    changed = msgspec.structs.replace(
+        event, id="late", w="a" * 12, n=1, payload=msgspec.Raw(msgspec.json.encode(data))
+    )
+    return encode_event(changed) + b"\n"
+
+
+def test_what_is_private_is_told_without_its_data() -> None:
+    emit_event("t.first", "before")
+    code = "import whence; whence.emit('bus', 't.x', data={'data': 1}, private=True)"
+    heard = _hear(
+        None, 1, meanwhile=lambda: subprocess.run([sys.executable, "-c", code], check=True)
+    )
+
+    assert heard == [None]
+
+
+def test_a_damaged_place_is_no_beginning() -> None:
+    emit_event("t.first", "before")
+    folder = default().folder / "subscribers"
+    folder.mkdir()
+    (folder / "dash").write_text("[]")
+    with pytest.raises(CorruptError, match="tells no place"):
+        follow(default(), subscriber="dash")
+
+
+_FOLLOW = """
+import sys, time, whence
+from whence.decisions.bus import EventBus, follow
+bus = EventBus()
+def listen(topic, data):
+    sys.stdout.write(f"{data}\\n")
+    sys.stdout.flush()
+    time.sleep(0.002)
+bus.on("t.*", listen)
+follow(whence.open(".whence", read_only=True), bus=bus, subscriber="dash")
+"""
+
+
+def test_a_subscriber_that_is_killed_hears_each_event_and_at_most_one_twice_a_kill() -> None:
+    emit_event("t.first", "before")
+    with Place(default().folder, "dash"):
+        pass
+    for number in range(200):
+        emit_event("t.x", number)
+    heard: list[int] = []
+    kills = 0
+    while not heard or heard[-1] != 199:
+        with subprocess.Popen(
+            [sys.executable, "-c", _FOLLOW], stdout=subprocess.PIPE, text=True
+        ) as follower:
+            assert follower.stdout is not None
+            for _ in range(40):
+                line = follower.stdout.readline()
+                heard.append(int(line))
+                if heard[-1] == 199:
+                    break
+            follower.kill()
+            kills += 1
+            heard += [int(line) for line in follower.stdout if line.endswith("\n")]
+
+    assert kills > 2
+    assert sorted(set(heard)) == list(range(200))
+    assert len(heard) <= 200 + kills
+    # In order, but for the one in hand.
+    assert all(after - before in (0, 1) for before, after in itertools.pairwise(heard))
+
+
 def test_a_subscriber_is_one_process() -> None:
     emit_event("t.first", "before")
-    with buses._Place(default().folder, "dash"), pytest.raises(ConflictError):
+    with Place(default().folder, "dash"), pytest.raises(ConflictError):
         follow(default(), subscriber="dash")
     with pytest.raises(ValueError, match="subscriber is"):
         follow(default(), subscriber="../x")
-
-
-# -- consent ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("scope", [*Scope])
-@pytest.mark.parametrize("destination", [*Scope])
-def test_data_goes_no_further_than_its_scope(scope: Scope, destination: Scope) -> None:
-    assert may_leave(scope.text, destination.text) == (destination <= scope)
-
-
-@pytest.mark.parametrize("unknown", [None, "", "everywhere", 4, "edge"])
-def test_no_scope_or_an_unknown_one_is_edge_only(unknown: Any) -> None:
-    assert parse_scope(unknown) is Scope.EDGE_ONLY
-
-
-def test_a_destination_is_never_guessed() -> None:
-    with pytest.raises(ValueError, match="destination is 'mars'"):
-        emit_event("t", {}, destination="mars")
-
-
-def test_without_consent_nothing_leaves_and_the_refusal_is_an_event() -> None:
-    heard: list[Any] = []
-    buses.default_bus.on("t", lambda _, data: heard.append(data))
-
-    assert emit_event("t", {"scope": "public", "secretish": 1}, destination="federated") == 0
-    [refusal] = default().events(Query(primitive="consent"))
-    assert heard == []
-    assert refusal.data == {"topic": "t", "destination": "federated", "scope": "edge_only"}
-    assert list(default().events(Query(primitive="bus"))) == []
-
-
-def test_fields_of_a_smaller_scope_are_withheld_however_deep() -> None:
-    guard = ConsentGuard()
-    guard.allow("t", "federated", {"subject.user_id": "edge_only", "email": "user_devices"})
-    data = {
-        "subject": {"user_id": "u", "prompt_id": "p", "people": [{"email": "e", "n": 1}]},
-        "user_id": "kept",
-    }
-    released = guard.release("t", data, "federated")
-    [refusal] = default().events(Query(primitive="consent"))
-
-    assert released == {
-        "subject": {"user_id": WITHHELD, "prompt_id": "p", "people": [{"email": WITHHELD, "n": 1}]},
-        "user_id": "kept",
-    }
-    assert data["subject"]["user_id"] == "u"  # type: ignore[index]
-    assert refusal.data["withheld"] == ["subject.user_id", "subject.people.0.email"]
-    assert guard.release("t", data, "edge_only") == data
-    with pytest.raises(ConsentRefused, match="its scope is federated"):
-        guard.release("t", data, "public")
-
-
-def test_consent_is_given_in_so_many_words() -> None:
-    with pytest.raises(ValueError, match="destination is 'everyone'"):
-        ConsentGuard().allow("t", "everyone")

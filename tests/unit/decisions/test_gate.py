@@ -1,12 +1,13 @@
 """Nothing is approved unless the rule holds and the record is on disk."""
 
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import whence
 from whence.decisions import DecisionRefused, Gate, gate, read_recent
 from whence.decisions.rules import at_least, veto, weighted
 from whence.log import default
@@ -129,3 +130,92 @@ def test_an_execution_that_fails_says_so() -> None:
 
     [end] = [event for event in default().events(Query(primitive="gate")) if event.status]
     assert end.status == "error"
+
+
+def test_a_refusal_that_is_caught_inside_is_raised_at_the_end_of_the_block() -> None:
+    ran = False
+    made = gate("upgrade", {})
+    with pytest.raises(DecisionRefused, match="a: no"):  # noqa: PT012 the block is what is tested
+        with made:
+            made.vote("a", False, "no")
+            with suppress(DecisionRefused):
+                made.decide()
+        ran = True
+
+    assert not ran
+    assert not made.approved
+
+
+def test_a_record_that_could_not_be_kept_is_not_forgotten_either(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    log = whence.open(tmp_path / "log")
+    made = Gate("upgrade", {}, log=log)
+    (tmp_path / "log").symlink_to(tmp_path / "file")
+    ran = False
+    with pytest.raises(DecisionRefused, match="could not be kept"):  # noqa: PT012
+        with made:
+            made.vote("a", True)
+            with suppress(DecisionRefused):
+                made.decide()
+        ran = True
+
+    assert not ran
+
+
+def test_what_was_voted_on_is_what_is_approved() -> None:
+    subject = {"amount": 1, "to": ["a"]}
+    made = gate("pay", subject)
+    with pytest.raises(DecisionRefused, match="the subject changed while it was voted on"), made:  # noqa: PT012
+        made.vote("a", True)
+        subject["to"] = ["mallory"]
+    [entry] = read_recent()
+
+    assert not entry["approved"]
+    assert not made.approved
+
+
+def test_a_forked_child_decides_nothing() -> None:
+    made = Gate("upgrade", {})
+    made.vote("a", True)
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for act in (
+            made.decide,
+            lambda: made.vote("b", True),
+            lambda: made.__exit__(None, None, None),
+        ):
+            try:
+                act()
+            except DecisionRefused:
+                refused += 1
+            except BaseException:  # noqa: BLE001 a child never goes on with the tests
+                os._exit(9)
+        os._exit(refused)
+    _, status = os.waitpid(child, 0)
+    made.decide()
+
+    assert os.waitstatus_to_exitcode(status) == 3
+    assert len(read_recent()) == 1
+
+
+def test_what_was_refused_cannot_be_taken_back() -> None:
+    made = Gate("upgrade", {})
+    made.vote("a", False)
+    with pytest.raises(DecisionRefused):
+        made.decide()
+    with pytest.raises(ValueError, match="nothing was approved"):
+        made.rollback()
+
+
+def test_a_voter_who_is_named_twice_counts_for_nobody() -> None:
+    with pytest.raises(ValueError, match="voters name a more than once"):
+        Gate("upgrade", {}, rule="2 of 3", voters=["a", "a", "b"])
+
+
+def test_more_votes_than_a_rule_counts_are_named_as_the_reason() -> None:
+    made = Gate("upgrade", {}, rule="2 of 3")
+    for name, passed in {"a": True, "b": True, "c": True, "d": False}.items():
+        made.vote(name, passed)
+    with pytest.raises(DecisionRefused, match="4 voted, want no more than 3; d: did not pass"):
+        made.decide()
