@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from itertools import combinations, islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ from whence.draw.tables import Column, table
 
 if TYPE_CHECKING:
     from whence.decisions.decision import Decision
+    from whence.event import Event
     from whence.log import Log
 
 _LISTED = 20
@@ -28,6 +30,7 @@ _SHORT_ID = 8
     "whence decisions -f                       each new one as it comes",
     "whence decisions show @last               one of them: votes, subject, effects",
     "whence decisions stats                    who approves, who stops, who agrees",
+    "whence decisions verify --keys voters.txt  whether the voters signed their votes",
     short_help="Decisions: who voted what, was it approved.",
 )
 @click.option("--action", metavar="ACTION", help="What was decided on.")
@@ -38,7 +41,8 @@ _SHORT_ID = 8
 @click.option("-f", "--follow", is_flag=True, help="Go on with each new decision.")
 @number_of("-n", "--number", help=f"At most the newest N.  [default: {_LISTED}]")
 @output_option("short", "json")
-@click.argument("what", required=False, metavar="[show ID|stats]")
+@click.option("--keys", metavar="FILE", help="Voters' public keys, one a line, for verify.")
+@click.argument("what", required=False, metavar="[show ID|stats|verify [ID]]")
 @click.argument("reference", required=False, metavar="")
 def command(
     where: Where,
@@ -49,21 +53,30 @@ def command(
     since: str | None,
     follow: bool,
     number: int | None,
+    keys: str | None,
     what: str | None,
     reference: str | None,
     output: str,
 ) -> None:
-    """List decisions, the newest last: when, on what, how it ended, who voted for and against, and why."""
+    """List decisions, the newest last: when, on what, how it ended, who voted for and against, and why.
+
+    `verify` looks at the votes' signatures: of one decision, or of all that the options choose. It ends with exit code 1
+    if one does not fit.
+    """
     from whence.decisions.history import iterate_decisions
 
-    if (what, reference is None) not in ((None, True), ("stats", True), ("show", False)):
-        raise click.UsageError("want `whence decisions`, `… show ID` or `… stats`")
+    if what != "verify" and (what, reference is None) not in (
+        (None, True), ("stats", True), ("show", False),
+    ):  # fmt: skip
+        raise click.UsageError("want `whence decisions`, `… show ID`, `… stats` or `… verify [ID]`")
+    if (what == "verify") != (keys is not None):
+        raise click.UsageError("`verify` and --keys FILE go together")
     if approved and refused:
         raise click.UsageError("--approved and --refused contradict each other")
     verdict = True if approved else False if refused else None
     screen = where.screen
     with where.open_journal() as log:
-        if reference is not None:
+        if reference is not None and what == "show":
             screen.show(_show(log, reference, output, screen))
             where.remark(log)
             return
@@ -74,6 +87,13 @@ def command(
         )  # fmt: skip
         if what == "stats":
             screen.show(_stats(list(chosen), output, screen))
+        elif what == "verify" and keys is not None:
+            from whence.cli.signatures import verify
+
+            if reference is not None:
+                chosen = iter([_find(log, reference)[1]])
+            verify(where, log, chosen, Path(keys), output)
+            return
         else:
             limit = _LISTED if number is None else number
             listed = list(islice(chosen, limit))[::-1]
@@ -169,8 +189,8 @@ def _draw(listed: "list[Decision]", screen: Screen) -> Iterator[str]:
     yield from map(str.rstrip, lines)
 
 
-def _show(log: "Log", reference: str, output: str, screen: Screen) -> Iterator[str]:
-    from whence.ask.phrases import phrase
+def _find(log: "Log", reference: str) -> "tuple[Event, Decision]":
+    """The event that a reference means, and the decision it tells."""
     from whence.decisions.decision import PRIMITIVE, decision_of
     from whence.errors import NotFoundError
     from whence.query import Query
@@ -185,7 +205,14 @@ def _show(log: "Log", reference: str, output: str, screen: Screen) -> Iterator[s
     event = next((each for each in events if row is not None and each.id == row.id), None)
     if event is None:
         raise NotFoundError(f"{reference!r} is no decision; `whence decisions` lists them")
-    decision = decision_of(event)
+    return event, decision_of(event)
+
+
+def _show(log: "Log", reference: str, output: str, screen: Screen) -> Iterator[str]:
+    from whence.ask.phrases import phrase
+    from whence.query import Query
+
+    event, decision = _find(log, reference)
     effects = list(log.events(Query(parent=event.id)))
     if output == "json":
         keys = {**_keys(decision), "parent": event.parent, "effects": [one.id for one in effects]}

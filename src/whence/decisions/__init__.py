@@ -13,7 +13,7 @@
 TYPE_CHECKING = False
 
 if TYPE_CHECKING:
-    from whence.decisions import bus, consent, rules
+    from whence.decisions import bus, consent, rules, signatures
     from whence.decisions.decision import Decision
     from whence.decisions.documented import read_recent, record_decision
     from whence.decisions.gates import Gate, gate
@@ -29,7 +29,7 @@ _HOMES = {
     "read_recent": "whence.decisions.documented",
     "record_decision": "whence.decisions.documented",
 }
-_MODULES = ("bus", "consent", "rules")
+_MODULES = ("bus", "consent", "rules", "signatures")
 
 __all__ = [
     "Decision",
@@ -42,6 +42,7 @@ __all__ = [
     "read_recent",
     "record_decision",
     "rules",
+    "signatures",
 ]
 
 

@@ -14,6 +14,8 @@ from whence.event import Event
 PRIMITIVE = "decision"
 KEYS = ("timestamp", "datetime_utc", "action", "approved", "votes", "subject", "reason")
 GATE = "gate"
+SIGNATURE = "signature"
+"""Under which key a vote has its voter's signature."""
 
 _NS_PER_S = 1_000_000_000
 # Where votes are a list: under which of these keys each says whose it is.

@@ -10,21 +10,27 @@ the block. Work that is done in `with gate.execution():` and undone by `gate.rol
 its effects.
 """
 
+import base64
 import hashlib
 import os
 import threading
 import time
 import uuid
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from whence.decisions.decision import SIGNATURE
 from whence.decisions.record import record
 from whence.decisions.refusal import DecisionRefused
 from whence.decisions.rules import Rule, Ruling, Vote, check_name, check_rule, judge, parse_rule
-from whence.errors import StoreError
+from whence.errors import ProofError, StoreError
+from whence.event import decode_json
 from whence.log import Log, default
+
+if TYPE_CHECKING:
+    from whence.proof.keys import SignerKey, VerifierKey
 
 PRIMITIVE = "gate"
 EXECUTE, ROLLBACK = "execute", "rollback"
@@ -44,6 +50,7 @@ class Gate:
         rule: Rule | str = "all",
         voters: Collection[str] | None = None,
         minimum: int = 1,
+        keys: "Collection[VerifierKey | str]" = (),
         log: Log | None = None,
         agent: str | None = None,
     ) -> None:
@@ -58,11 +65,13 @@ class Gate:
         check_rule(self._rule, self._voters, minimum)
         self._log = log
         self._agent = agent
+        self._keys = _by_voter(keys)
         self._process = os.getpid()
         self._shown = self._digest_subject()
         # The lock guards the votes and what was decided.
         self._lock = threading.RLock()
         self._votes: dict[str, Vote] = {}
+        self._signatures: dict[str, str] = {}
         self._ruling: Ruling | None = None
         self._refusal: DecisionRefused | None = None
         self.decision_id: str | None = None
@@ -73,12 +82,17 @@ class Gate:
         """Whether it was approved and the record is on disk."""
         return self.decision_id is not None and self._ruling is not None and self._ruling.approved
 
-    def vote(self, name: str, passed: bool, reason: str = "") -> None:
-        """Cast the vote of one voter.
+    def vote(
+        self, name: str, passed: bool, reason: str = "", *, signature: bytes | None = None
+    ) -> None:
+        """Cast the vote of one voter, with the voter's signature of `statement` if there is one.
+
+        A voter whose key is among `keys` votes with a signature that fits, or not at all.
 
         Raises:
             TypeError: `passed` is no bool: what merely counts as true is no approval.
             ValueError: the voter voted already or may not vote, or it is decided.
+            ProofError: the signature is missing or does not fit.
             DecisionRefused: this is a forked child of the process that opened the gate.
         """
         self._check_process()
@@ -94,7 +108,41 @@ class Gate:
                 raise ValueError(f"{name} voted already")
             votes = {**self._votes, name: Vote(passed, reason)}
             judge(self._rule, votes, voters=self._voters, minimum=self._minimum)
+            self._check_signature(name, passed, reason, signature)
             self._votes = votes
+            if signature is not None:
+                self._signatures[name] = base64.b64encode(signature).decode()
+
+    def statement(self, name: str, passed: bool, reason: str = "") -> bytes:
+        """What a voter signs, wherever its key is. See `whence.decisions.signatures`."""
+        from whence.decisions.signatures import digest_subject, state_vote
+
+        recorded = self._record_of({"action": self.action, "subject": self.subject})
+        kept = self._record_of({"votes": {name: {"passed": passed, "reason": reason}}})
+        if kept != {"votes": {name: {"passed": passed, "reason": reason}}}:
+            raise ValueError("the record would not keep this vote as it is, so none could check it")
+        return state_vote(
+            self.id, recorded["action"], digest_subject(recorded["subject"]), name, passed, reason
+        )
+
+    def sign(self, name: str, passed: bool, reason: str = "", *, key: "SignerKey") -> None:
+        """Cast a vote and sign it with the voter's key. Raises what `vote` does."""
+        self.vote(name, passed, reason, signature=key.sign(self.statement(name, passed, reason)))
+
+    def _check_signature(
+        self, name: str, passed: bool, reason: str, signature: bytes | None
+    ) -> None:
+        keys = self._keys.get(name)
+        if not keys:
+            return
+        if signature is None:
+            raise ProofError(f"{name} votes without a signature")
+        statement = self.statement(name, passed, reason)
+        for key in keys:
+            with suppress(ProofError):
+                key.verify(statement, signature)
+                return
+        raise ProofError(f"signature of {name} does not fit this vote")
 
     def decide(self) -> str:
         """Judge the votes and keep the decision; return its event's id, which is on disk, if it is an approval.
@@ -127,6 +175,11 @@ class Gate:
         """What the subject is as the record would have it."""
         payloads = (self._log or default()).recorder.payloads
         return hashlib.sha256(payloads.encode({"subject": self.subject})).digest()
+
+    def _record_of(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Data as the record has it, without its marks."""
+        kept = decode_json((self._log or default()).recorder.payloads.encode(data))
+        return {name: kept[name] for name in data}
 
     def _check_process(self) -> None:
         """Refuse a forked child, before it waits for a lock that nobody here holds."""
@@ -196,6 +249,7 @@ class Gate:
     def _said(self) -> dict[str, Any]:
         return {
             name: {"passed": vote.passed, "reason": vote.reason}
+            | ({SIGNATURE: self._signatures[name]} if name in self._signatures else {})
             for name, vote in self._votes.items()
         }
 
@@ -227,6 +281,14 @@ class Gate:
                 except DecisionRefused as refused:
                     if error is not None:
                         error.add_note(f"and the refusal was not recorded: {refused}")
+
+
+def _by_voter(keys: "Collection[VerifierKey | str]") -> "dict[str, list[VerifierKey]]":
+    if not keys:
+        return {}
+    from whence.decisions.signatures import parse_keys
+
+    return parse_keys(map(str, keys))
 
 
 gate = Gate

@@ -11,6 +11,7 @@ import pytest
 
 import whence
 from whence.decisions import DecisionRefused, Gate
+from whence.decisions.signatures import make_signer
 
 Ask = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -102,3 +103,72 @@ def test_wrong_use_and_what_is_no_decision_are_refused(ask: Ask) -> None:
     assert ask("show").returncode == 2
     assert ask("stats", "x").returncode == 2
     assert ask("show", "p-7").returncode == 3
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> str:
+    """A decision with one signed vote and one that is not; the voter's key is in `keys`."""
+    ada = make_signer("ada")
+    (tmp_path / "keys").write_text(f"# voters\n{ada.verifier()}\n")
+    with whence.open(tmp_path / ".whence") as log:
+        gate = Gate("upgrade", {}, log=log)
+        gate.sign("ada", True, key=ada)
+        gate.vote("bob", True)
+        return gate.decide()
+
+
+def test_signatures_are_looked_at_and_counted(ask: Ask, signed: str) -> None:
+    said = ask("verify", "--keys", "keys")
+    [told] = map(json.loads, ask("verify", signed, "--keys", "keys", "--json").stdout.splitlines())
+
+    assert said.returncode == 0
+    assert said.stdout.endswith("FITS: 1 decision: 0 invalid, 1 valid, 0 unknown, 1 unsigned.\n")
+    assert told["votes"] == [
+        {"voter": "ada", "passed": True, "state": "valid"},
+        {"voter": "bob", "passed": True, "state": "unsigned"},
+    ]
+
+
+def test_a_vote_that_was_changed_ends_with_exit_code_1(
+    ask: Ask, tmp_path: Path, signed: str
+) -> None:
+    [segment] = (tmp_path / ".whence" / "journal").iterdir()
+    lines = segment.read_bytes()
+    assert b'"action":"upgrade"' in lines
+    segment.write_bytes(lines.replace(b'"action":"upgrade"', b'"action":"upgrabe"'))
+    said = ask("verify", signed, "--keys", "keys")
+
+    assert said.returncode == 1
+    assert "INVALID: 1 decision: 1 invalid" in said.stdout
+
+
+def test_a_decision_recorded_twice_ends_with_exit_code_1(
+    ask: Ask, tmp_path: Path, signed: str
+) -> None:
+    with whence.open(tmp_path / ".whence") as log:
+        [event] = log.events(whence.Query(primitive="decision"))
+        assert event.id == signed
+        log.emit("decision", "upgrade", data=event.data, status="success", wait=True)
+    said = ask("verify", "--keys", "keys")
+
+    assert said.returncode == 1
+    assert "decided more than once" in said.stdout
+
+
+@pytest.mark.usefixtures("signed")
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["verify"], 2), (["--keys", "keys"], 2), (["stats", "--keys", "keys"], 2),
+        (["verify", "--keys", "nowhere"], 3), (["verify", "nobody", "--keys", "keys"], 3),
+        (["verify", "--keys", ".whence"], 3), (["verify", "--keys", "bad"], 1),
+    ],
+)  # fmt: skip
+def test_keys_that_cannot_be_read_are_named(
+    ask: Ask, tmp_path: Path, words: list[str], code: int
+) -> None:
+    (tmp_path / "bad").write_bytes(b"\xff")
+    said = ask(*words)
+
+    assert (said.returncode, said.stdout) == (code, "")
+    assert said.stderr
