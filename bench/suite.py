@@ -3,6 +3,7 @@
 from bench.ask import ASK
 from bench.audit import AUDIT
 from bench.commands import COMMANDS
+from bench.decide import DECIDE
 from bench.durable import DURABLE
 from bench.emit import EMIT, THREADS
 from bench.index import INDEX
@@ -11,6 +12,7 @@ from bench.runs import RUNS
 from bench.sources import SOURCES
 from bench.swarm import SWARM
 from bench.trace import TRACE
+from bench.trust import TRUST
 
 BENCHMARKS = (
     EMIT,
@@ -24,5 +26,7 @@ BENCHMARKS = (
     SOURCES,
     RUNS,
     AUDIT,
+    TRUST,
+    DECIDE,
     COMMANDS,
 )

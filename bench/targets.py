@@ -94,6 +94,13 @@ TARGETS = (
     Target("audit.rate", "audit per CPU second", "", 2000, "files", is_least=True),
     Target("audit.memory", "audit of 10,000 files, memory over 1,000", "", 10, "MB"),
     Target("audit.many", "a file of 100,000, one simulation", "of 10,000", 1.3, "×"),
+    Target("trust.update", "trust update, over one emit, CPU", "log.emit", 5, "µs"),
+    Target("trust.report", "trust report over 100,000 keys", "", 1000, "ms"),
+    Target("trust.open", "trust after a million updates", "", 200, "ms"),
+    Target("decision.bare", "a durable decision", "write+fdatasync", 1.2, "×"),
+    Target("decision.threads", "durable decisions, 64 threads", "1 thread", 6, "×", is_least=True),
+    Target("bus.rate", "bus in one process, one listener", "", 100_000, "events", is_least=True),
+    Target("bus.across", "from one process' emit to another's callback", "", 50, "ms"),
     Target("command.version", "whence --version", "python -c pass", 5, "×"),
     Target("command.ref", "whence <ref>, 1M events", "python -c pass", 10, "×"),
 )

@@ -82,6 +82,8 @@ def test_the_promised_limits_are_all_there() -> None:
         "source.first.indexed": 300, "source.first.bare": 300, "source.memory": 200,
         "run.save": 1.5, "run.step": 10, "replay.one": 300, "replay.many": 0.85,
         "audit.rate": 2000, "audit.memory": 10, "audit.many": 1.3,
+        "trust.update": 5, "trust.report": 1000, "trust.open": 200,
+        "decision.bare": 1.2, "decision.threads": 6, "bus.rate": 100_000, "bus.across": 50,
         "command.version": 5, "command.ref": 10,
     }  # fmt: skip
 

@@ -10,10 +10,14 @@ from functools import lru_cache
 _TINY = 1e-300
 _CLOSE = 2.0**-52
 _STEP_MIN = 1e-7
+_SERIES_MIN = 1e-90
+"""Below it the squares of the series would be nothing."""
+_LAST_TERM = 1e-8
+"""Of the step, as the next term is smaller by as much as this one is than the one before."""
 _NEARLY_ALL = 1.0 - 2.0**-53
 _TERMS_MAX = 100_000
 _STEPS_MAX = 200
-_KEPT = 65_536
+_KEPT = 131_072
 """Whole numbers of outcomes repeat: many keys of a report share their figures."""
 
 CREDIBLE = 0.95
@@ -59,16 +63,17 @@ def quantile(share: float, alpha: float, beta: float) -> float:
         raise ValueError(f"share is {share}, want one from 0 to 1")
     if share in (0.0, 1.0):
         return share
-    if share > share_below(0.5, alpha, beta):
+    guess = _guess(share, alpha, beta)
+    if guess > 0.5:
         # From the nearer end, where what is small is still exact.
-        return 1.0 - _invert(min(1.0 - share, _NEARLY_ALL), beta, alpha)
-    return _invert(share, alpha, beta)
+        return 1.0 - _invert(min(1.0 - share, _NEARLY_ALL), beta, alpha, 1.0 - guess)
+    return _invert(share, alpha, beta, guess)
 
 
-def _invert(share: float, alpha: float, beta: float) -> float:
+def _invert(share: float, alpha: float, beta: float, guess: float) -> float:
     log_beta = _log_beta(alpha, beta)
     low, high = 0.0, 1.0
-    x = _guess(share, alpha, beta)
+    x = max(guess, _TINY)
     for _ in range(_STEPS_MAX):
         error = _share(x, alpha, beta, log_beta) - share
         if error > 0.0:
@@ -79,10 +84,9 @@ def _invert(share: float, alpha: float, beta: float) -> float:
         closer = -1.0
         if -700 < log_density < 700:
             step = error / math.exp(log_density)
-            # Halley's correction: the slope of the density, known without another evaluation.
-            bend = ((alpha - 1) / x - (beta - 1) / (1 - x)) * step / 2
-            step /= 1.0 - bend if abs(bend) < 0.5 else 1.0
-            closer = x - step
+            closer, is_there = _step(x, step, alpha, beta)
+            if is_there and low <= closer <= high:
+                return closer
         if not low <= closer <= high:
             closer = _between(low, high)
         elif abs(closer - x) <= _STEP_MIN * closer:
@@ -92,6 +96,28 @@ def _invert(share: float, alpha: float, beta: float) -> float:
             return closer
         x = closer
     return x
+
+
+def _step(x: float, step: float, alpha: float, beta: float) -> tuple[float, bool]:
+    """Where a step of Newton's leads once the density's slopes are looked at, and whether that is the end.
+
+    The terms are those of the inverse function's series (Schröder's), whose slopes cost no evaluation. Where they shrink
+    so quickly that the next would change nothing, this is the end.
+    """
+    rest = 1.0 - x
+    up, down = (alpha - 1) / x, (beta - 1) / rest
+    slope = up - down
+    bend = slope * step / 2
+    if abs(bend) < 0.05 and x > _SERIES_MIN:
+        turn = -up / x - down / rest
+        second = slope * slope + turn
+        third = slope * (second + 2 * turn) + 2 * (up / (x * x) - down / (rest * rest))
+        cubic = (3 * slope * slope - second) / 6 * step * step
+        quartic = (15 * slope**3 - 10 * slope * second + third) / 24 * step**3
+        closer = x - step * (1.0 + bend + cubic + quartic)
+        return closer, abs(quartic) < _LAST_TERM and abs(cubic) < _LAST_TERM ** (2 / 3)
+    # Halley's, which does not overshoot.
+    return x - step / (1.0 - bend if abs(bend) < 0.5 else 1.0), False
 
 
 def _between(low: float, high: float) -> float:
@@ -119,7 +145,7 @@ def _guess(share: float, alpha: float, beta: float) -> float:
     else:
         log_found = (math.log(share) + math.log(alpha) + _log_beta(alpha, beta)) / alpha
         found = math.exp(min(max(log_found, -700.0), 0.0))
-    return min(max(found, _TINY), 0.5)
+    return min(max(found, 0.0), 1.0)
 
 
 def _share(x: float, alpha: float, beta: float, log_beta: float) -> float:

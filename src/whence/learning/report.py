@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from whence.learning.evidence import Belief
+from whence.learning.beta import interval
+from whence.learning.evidence import PRIOR, Belief, strength_of
 
 HIGH_TRUST, LOW_TRUST = 0.8, 0.2
 HIGH_CONFIDENCE, LOW_CONFIDENCE = 0.8, 0.5
@@ -58,12 +59,15 @@ def make_report(
 
 def make_entry(key: str, belief: Belief) -> dict[str, Any]:
     """One key's figures, by the seed's names and ours. Keys are only ever added."""
+    alpha, beta = belief.alpha, belief.beta
+    # As the belief's own properties have it; a call fewer for each, since reports have many keys.
+    sample_size = alpha + beta - 2 * PRIOR
     return {
         "key": key,
-        "trust": belief.trust,
-        "confidence": belief.strength,
-        "ci": list(belief.interval()),
-        "sample_size": belief.sample_size,
+        "trust": alpha / (alpha + beta),
+        "confidence": strength_of(sample_size),
+        "ci": list(interval(alpha, beta)),
+        "sample_size": sample_size,
         "last_update": None if belief.last_ns is None else belief.last_ns / _NS_PER_S,
         "effective_sample_size": belief.effective,
         "dependent": belief.repeats,
