@@ -34,6 +34,7 @@ from whence.learning.evidence import (
     IMPORT,
     PRIMITIVE,
     UPDATE,
+    WEIGHT_MAX,
     Belief,
     Evidence,
     Fold,
@@ -273,7 +274,7 @@ def _find_trust_problem(event: Event) -> str | None:
         if not isinstance(data.get("success"), bool):
             return f"success is {_say(data.get('success'))}, want a bool"
         if not is_weight(data.get("weight", 1.0)):
-            return f"weight is {_say(data.get('weight'))}, want a finite number above 0"
+            return f"weight is {_say(data.get('weight'))}, want a number above 0 and up to {WEIGHT_MAX:g}"
     elif event.type == DECAY:
         if not is_factor(data.get("factor")):
             return f"factor is {_say(data.get('factor'))}, want a number from 0 to 1"

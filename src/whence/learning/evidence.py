@@ -20,6 +20,13 @@ UPDATE, DECAY, IMPORT = "update", "decay", "import"
 PRIOR = 1.0
 """Both parameters of the prior: any trust is as likely as any other."""
 
+WEIGHT_MAX = 1e9
+"""No outcome weighs more, so that a million of them still add up exactly enough."""
+
+COUNT_MAX = 1e15
+"""Nor does a file say more of one key."""
+
+_SECONDS_MAX = 1e11
 _NS_PER_S = 1e9
 
 
@@ -178,7 +185,7 @@ def is_weight(value: object, *, zero: bool = False) -> bool:
     """Whether a value can be the weight of an outcome."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return (value > 0 or (zero and value == 0)) and value < math.inf
+    return (value > 0 or (zero and value == 0)) and value <= WEIGHT_MAX
 
 
 def is_factor(value: object) -> bool:
@@ -191,10 +198,32 @@ def read_imported(rows: object) -> list[Imported]:
     found: list[Imported] = []
     for row in rows if isinstance(rows, list) else ():
         try:
-            found.append(msgspec.convert(row, Imported))
+            each = msgspec.convert(row, Imported)
         except msgspec.ValidationError:
             continue
+        if each.key and is_count(each.alpha) and is_count(each.beta):
+            found.append(
+                msgspec.structs.replace(
+                    each,
+                    last_s=each.last_s if is_moment(each.last_s) else None,
+                    history=tuple(
+                        (at, trust)
+                        for at, trust in each.history
+                        if is_moment(at) and 0 <= trust <= 1
+                    ),
+                )
+            )
     return found
+
+
+def is_count(value: float) -> bool:
+    """Whether a number can be a parameter of what is known of a key."""
+    return 0 < value <= COUNT_MAX
+
+
+def is_moment(seconds: float | None) -> bool:
+    """Whether seconds since 1970 can be when something was learnt."""
+    return seconds is not None and abs(seconds) < _SECONDS_MAX
 
 
 def fold(events: Iterable[Event], half_life_s: float | None = None) -> Fold:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from whence.errors import CorruptError, NotFoundError, StoreError
-from whence.learning.evidence import Belief, Imported
+from whence.learning.evidence import COUNT_MAX, Belief, Imported, is_moment
 from whence.learning.files import write_whole
 
 _NS_PER_S = 1e9
@@ -18,7 +18,7 @@ History = Mapping[str, Iterable[tuple[float, float]]]
 
 
 def read_file(path: Path) -> tuple[list[Imported], list[str]]:
-    """Read an exported tracker: its keys, and those whose counts are infinite and are no evidence.
+    """Read an exported tracker: its keys, and those whose counts are infinite, or as good as, and are no evidence.
 
     Raises:
         NotFoundError: there is no such file.
@@ -58,7 +58,7 @@ def parse(content: bytes) -> tuple[list[Imported], list[str]]:
             raise CorruptError("a key of `stats` is empty")
         _check_text(key)
         alpha, beta = _pair(f"stats of {key!r}", pair)
-        if math.isinf(alpha) or math.isinf(beta):
+        if max(alpha, beta) > COUNT_MAX:
             endless.append(key)
             continue
         if not (alpha > 0 and beta > 0):
@@ -107,7 +107,7 @@ def _moment(updates: Mapping[str, Any], key: str) -> float | None:
         return None
     found = _number(f"last_update of {key!r}", updates[key])
     # The seed's tracker calls what was never updated infinitely long ago, or the year 1970.
-    return found if math.isfinite(found) and abs(found) < 1e11 else None
+    return found if is_moment(found) else None
 
 
 def _history(key: str, found: object) -> tuple[tuple[float, float], ...]:
@@ -122,7 +122,7 @@ def _history(key: str, found: object) -> tuple[tuple[float, float], ...]:
     if not isinstance(found, list):
         raise CorruptError(f"{name} are {_kind(found)}, want a list")
     pairs = (_pair(name, pair) for pair in found)
-    return tuple(pair for pair in pairs if all(map(math.isfinite, pair)))
+    return tuple((at, trust) for at, trust in pairs if is_moment(at) and 0 <= trust <= 1)
 
 
 def _pair(name: str, found: object) -> tuple[float, float]:

@@ -17,6 +17,8 @@ OnError = Literal["raise", "count"]
 DEFAULT_MIRROR = Path("logs") / "pulse_learning_log.jsonl"
 """Where the seed's learning log is if nobody says."""
 
+HALF_LIFE_MAX_S = 1e12
+
 _VARIABLES = ("WHENCE_LEARNING_LOG_PATH", "PULSE_LEARNING_LOG_PATH")
 _UNITS = {"s": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600,
           "d": 86400, "day": 86400, "w": 604800, "week": 604800}  # fmt: skip
@@ -33,7 +35,11 @@ def read_half_life(log: Log) -> float | None:
         found = _PHRASE.fullmatch(said)
         unit = found and (_UNITS.get(found[2]) or _UNITS.get(found[2].removesuffix("s")))
         said = float(found[1]) * unit if found and unit else said
-    if isinstance(said, bool) or not isinstance(said, int | float) or not 0 < said < 1e12:
+    if (
+        isinstance(said, bool)
+        or not isinstance(said, int | float)
+        or not 0 < said < HALF_LIFE_MAX_S
+    ):
         raise ValueError(
             f'{log.settings.file}: `half_life` of [learning] is {said!r}, want seconds or "30 days"'
         )

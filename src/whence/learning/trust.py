@@ -28,6 +28,7 @@ from whence.learning.evidence import (
     IMPORT,
     PRIMITIVE,
     UPDATE,
+    WEIGHT_MAX,
     Belief,
     Fold,
     believe,
@@ -37,7 +38,7 @@ from whence.learning.evidence import (
     read_imported,
 )
 from whence.learning.report import make_report
-from whence.learning.settings import read_half_life
+from whence.learning.settings import HALF_LIFE_MAX_S, read_half_life
 from whence.learning.state import State
 from whence.log import Log, default
 from whence.query import Query
@@ -68,8 +69,8 @@ class BayesianTrustTracker:
         half_life_s: float | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        if half_life_s is not None and not is_weight(half_life_s):
-            raise ValueError(f"half_life_s is {half_life_s!r}, want a finite number above 0")
+        if half_life_s is not None and not 0 < half_life_s < HALF_LIFE_MAX_S:
+            raise ValueError(f"half_life_s is {half_life_s!r}, want seconds above 0")
         self._given = log
         self._half_life_s = half_life_s
         self._clock = clock
@@ -104,9 +105,11 @@ class BayesianTrustTracker:
         second one is counted, warned of, and named in reports.
 
         Raises:
-            TypeError, ValueError: the outcome is no bool, or the weight no finite number above 0.
+            TypeError, ValueError: the outcome is no bool, the weight no number above 0, or the key no text.
             StoreError: it could not be kept on disk.
         """
+        if type(key) is not str or not key:
+            check_text("key", key)
         if type(success) is not bool:
             success = _as_bool(success)
         if weight != 1.0 or type(weight) is bool:
@@ -406,7 +409,9 @@ def _check_weight(weight: object) -> None:
     if isinstance(weight, bool) or not isinstance(weight, int | float):
         raise TypeError(f"weight is {type(weight).__name__}, want a number")
     if not is_weight(weight):
-        raise ValueError(f"weight is {weight}, want a finite number above 0")
+        raise ValueError(
+            f"weight is {weight!r:.40}, want a number above 0 and up to {WEIGHT_MAX:g}"
+        )
 
 
 _states: list[State] = []

@@ -4,17 +4,20 @@ import os
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import whence
+from whence.event import Event
 from whence.learning import bayesian_trust_tracker as tracker
 from whence.learning import log_bayesian_trust_metrics, log_learning_event
 from whence.learning.checking import Check, differ
-from whence.learning.evidence import Evidence
+from whence.learning.evidence import Evidence, believe, fold
 from whence.learning.history import check_log
 from whence.learning.state import FILE_NAME
+from whence.learning.trust import read_courses
 from whence.log import default
 
 WEIGHT, OVERLAY, CAPITAL = "variable_weight_update", "overlay_shift", "capital_shift"
@@ -206,7 +209,7 @@ def test_states_differ_in_the_keys_that_say_something_else() -> None:
 
 
 _json = st.recursive(
-    st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+    st.none() | st.booleans() | st.sampled_from([10**400, -(10**400), 1e300, 5e-324, 0, -1, 2**63]) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
     max_leaves=8,
 )  # fmt: skip
@@ -232,10 +235,6 @@ _names = st.sampled_from(
     )
 )  # fmt: skip
 def test_nothing_that_was_recorded_makes_the_check_fail(events: list[Any]) -> None:
-    import msgspec
-
-    from whence.event import Event
-
     check = Check()
     for number, (primitive, event_type, target, data) in enumerate(events):
         check.add(
@@ -246,3 +245,40 @@ def test_nothing_that_was_recorded_makes_the_check_fail(events: list[Any]) -> No
         )  # fmt: skip
 
     assert check.learning + check.trust == len(events)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["update", "decay", "import"]),
+            st.none() | st.sampled_from(["a", "b"]),
+            st.fixed_dictionaries(
+                {},
+                optional={
+                    "success": st.booleans() | _json, "weight": _json, "factor": _json,
+                    "min_count": _json, "task": _json,
+                    "keys": st.lists(st.tuples(st.sampled_from("ab"), _json, _json, _json,
+                                               st.lists(st.tuples(_json, _json), max_size=2)), max_size=3),
+                },
+            ),
+        ),
+        max_size=8,
+    ),
+    st.none() | st.sampled_from([0.001, 1.0, 1e9]),
+)  # fmt: skip
+def test_nothing_that_was_recorded_keeps_trust_from_being_told(
+    events: list[Any], half_life_s: float | None
+) -> None:
+    made = [
+        Event(
+            id=f"e{number}", time=f"2026-11-20T19:27:35.{number:09d}Z", primitive="trust", w="w",
+            n=number, type=event_type, target=target, payload=msgspec.Raw(msgspec.json.encode(data)),
+        )
+        for number, (event_type, target, data) in enumerate(events)
+    ]  # fmt: skip
+    folded = fold(made, half_life_s)
+    for evidence in folded.keys.values():
+        low, high = believe(evidence, 2**61, half_life_s).interval()
+        assert 0 <= low <= high <= 1
+    for course in read_courses(made, half_life_s).values():
+        assert all(0 <= trust <= 1 for _, trust, _ in course)
