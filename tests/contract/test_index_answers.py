@@ -214,17 +214,7 @@ def expect(world: World, query: Query) -> list[str]:
 
 def plain(query: Query) -> Query:
     """The query without its trace, which knows more in the index than in a line."""
-    return Query(
-        target=query.target,
-        agent=query.agent,
-        primitive=query.primitive,
-        type=query.type,
-        parent=query.parent,
-        status=query.status,
-        since=query.since,
-        until=query.until,
-        own=query.own,
-    )
+    return msgspec.structs.replace(query, trace=None)
 
 
 def has_circle(world: World) -> bool:
