@@ -32,7 +32,7 @@ SEALABLE_BYTES_MIN = 13
 _START = b'{"id":"'
 _TIME_LENGTH = len("2026-11-20T19:27:35.104233123Z")
 _SALT_LENGTH = 24
-_SALT_PART_BYTES = len(',"salt":"","data":}') + _SALT_LENGTH
+SALT_PART_BYTES = len(',"salt":"","data":}') + _SALT_LENGTH
 _COMMIT_PART_BYTES = len(',"commit":""}') + 43
 _BLOB_PART_BYTES = len(',"blob":')
 _SALT = re.compile(r"[A-Za-z0-9_-]{24}", re.ASCII).fullmatch
@@ -185,7 +185,7 @@ def decode_line(raw: bytes) -> Event:
     if event.salt is not None:
         if event.commit is not None or not payload_size or not _SALT(event.salt):
             raise CorruptError("salt, data and commit do not fit together")
-        size = len(text) - payload_size - _SALT_PART_BYTES
+        size = len(text) - payload_size - SALT_PART_BYTES
         if payload_size > 2 * DEPTH_MAX and _is_too_deep(text, _LINE_LEVELS):
             raise CorruptError(f"payload is nested deeper than {DEPTH_MAX}")
     else:
@@ -307,7 +307,7 @@ def _any_too_large(payloads: tuple[msgspec.Raw, ...], lines: list[bytes]) -> boo
     if max(sizes) <= 2 * DEPTH_MAX and max(map(len, lines)) <= ENVELOPE_BYTES_MAX:
         return False
     return any(
-        len(line) - size > ENVELOPE_BYTES_MAX + _SALT_PART_BYTES
+        len(line) - size > ENVELOPE_BYTES_MAX + SALT_PART_BYTES
         or (size > 2 * DEPTH_MAX and _is_too_deep(line, _LINE_LEVELS))
         for line, size in zip(lines, sizes, strict=True)
         if size

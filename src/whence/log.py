@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from whence.ask.stores import Stores
     from whence.ask.timeline import Timeline
     from whence.index import Index, Problem, Statistic
+    from whence.proof.sealer import Sealing
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
     from whence.runs.recording import Run
@@ -74,6 +75,7 @@ class Log:
         # The lock guards the making and closing of the recorder and the index.
         self._lock = threading.RLock()
         self._recorder: Recorder | None = None
+        self._sealing: Sealing | None = None
         self._index: Index | None = None
         self._has_said_problems = False
         self._reader = Reader(folder)
@@ -152,6 +154,10 @@ class Log:
                 from whence.recorder.making import make_recorder
 
                 self._recorder = make_recorder(self.folder, self.settings, self._durability)
+                if self.settings.others.get("proof"):
+                    from whence.proof.sealer import begin_sealing
+
+                    self._sealing = begin_sealing(self._recorder, self.settings)
             return self._recorder
 
     # -- asking ----------------------------------------------------------------------------------
@@ -380,8 +386,14 @@ class Log:
     def close(self) -> None:
         """Write what is left and give everything back. Closing twice is fine."""
         with self._lock:
+            if self._sealing is not None:
+                self._sealing.stop()
             if self._recorder is not None:
                 self._recorder.close()
+            if self._sealing is not None:
+                # What closing has written, too.
+                self._sealing.finish()
+                self._sealing = None
             if self._index is not None:
                 self._index.close()
                 self._index = None

@@ -42,6 +42,10 @@ VERBS = {
         "learning": "What a system learnt: changes, a picture, a check",
         "trust": "How far rules and variables can be trusted, and how sure that is",
     },
+    "Prove": {
+        "seal": "Sign the journal as it is now",
+        "verify": "Is all of it as it was sealed",
+    },
     "Keep": {
         "export": "Events for other tools",
         "doctor": "Is the journal whole, and what is wrong if not",

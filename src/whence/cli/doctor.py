@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _LISTED_MAX = 20
 _INDENT = "  "
-_LIMIT = "An edit that leaves a valid line is not seen here: that takes a proof, which comes with sealing."
+_LIMIT = (
+    "An edit that leaves a valid line is not seen here: whence verify sees it in what was sealed."
+)
 _STATES = {
     "open": "recording now",
     "ended": "ended without closing",
@@ -36,7 +38,7 @@ def command(where: Where, output: str) -> None:
     """Read everything, change nothing that was recorded, and tell what is not as it should be.
 
     The index is brought up to date, as by every question. Whether somebody edited a line so that it is
-    still a line cannot be seen here: that is for proofs, which come with sealing.
+    still a line cannot be seen here: `whence verify` sees that in what was sealed.
 
     Ends with exit code 1 if something recorded is lost or was changed, with 3 if all that is wrong
     is that something could not be read.

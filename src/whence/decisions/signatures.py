@@ -18,7 +18,8 @@ import msgspec
 
 from whence.decisions.decision import SIGNATURE, Decision
 from whence.errors import CorruptError, ProofError
-from whence.proof.keys import SignerKey, VerifierKey, decode_base64, make_signer, parse_verifier
+from whence.proof.keyring import make_signer
+from whence.proof.keys import SignerKey, VerifierKey, decode_base64, parse_verifier
 
 __all__ = [
     "SignerKey",

@@ -6,12 +6,11 @@
 | private | `PRIVATE+KEY+<name>+<the same digits>+<base64 of 0x01 ‖ seed>` |
 
 The key id is the first four bytes of SHA-256(name ‖ 0x0A ‖ type ‖ public key); type 0x01 signs a note, 0x04 is that of
-a witness, which signs the time besides. What is no key raises `CorruptError`, what does not verify `ProofError`.
+a witness, which signs the time besides. Pure but for the arithmetic of signatures. What is no key raises `CorruptError`, what does not verify `ProofError`.
 """
 
 import base64
 import hashlib
-import os
 import re
 from typing import TYPE_CHECKING
 
@@ -25,7 +24,9 @@ if TYPE_CHECKING:
 ED25519, COSIGNATURE = 0x01, 0x04
 
 _KINDS = (ED25519, COSIGNATURE)
-_KEY_BYTES, _SIGNATURE_BYTES, _ID_BYTES = 32, 64, 4
+KEY_BYTES = 32
+
+_SIGNATURE_BYTES, _ID_BYTES = 64, 4
 _NAME_BYTES_MAX = 255
 _TEXT_MAX = 1_000
 _HEX = re.compile(r"[0-9a-fA-F]{8}", re.ASCII).fullmatch
@@ -67,8 +68,8 @@ class SignerKey:
 
     def __init__(self, name: str, seed: bytes) -> None:
         self.name = check_key_name(name)
-        if len(seed) != _KEY_BYTES:
-            raise CorruptError(f"seed has {len(seed)} bytes, want {_KEY_BYTES}")
+        if len(seed) != KEY_BYTES:
+            raise CorruptError(f"seed has {len(seed)} bytes, want {KEY_BYTES}")
         self._seed = seed
 
     @property
@@ -94,21 +95,13 @@ class SignerKey:
         return f"SignerKey({self.name!r})"
 
 
-def make_signer(name: str) -> SignerKey:
-    """Make a new key; ValueError if nothing can have that name."""
-    try:
-        return SignerKey(name, os.urandom(_KEY_BYTES))
-    except CorruptError as error:
-        raise ValueError(str(error)) from error
-
-
 def parse_verifier(text: str) -> VerifierKey:
     """Read a public key's text."""
     name, key_id, packed = _split(text)
     if packed[0] not in _KINDS:
         raise CorruptError(f"key of {name} has type 0x{packed[0]:02x}, want 0x01 or 0x04")
-    if len(packed) != 1 + _KEY_BYTES:
-        raise CorruptError(f"key of {name} has {len(packed) - 1} bytes, want {_KEY_BYTES}")
+    if len(packed) != 1 + KEY_BYTES:
+        raise CorruptError(f"key of {name} has {len(packed) - 1} bytes, want {KEY_BYTES}")
     key = VerifierKey(name, packed[1:], packed[0])
     _check_id(key, key_id)
     return key

@@ -420,6 +420,10 @@ class Recorder:
         else:
             self._writer.append_made(head, tail)
 
+    def emit_own(self, type: str, data: dict[str, Any]) -> None:
+        """Record a housekeeping event, which is on disk when this returns; StoreError if it could not be kept."""
+        self._writer.append_durable(*self._make_own(type, data))
+
     def _make_own(self, type: str, data: dict[str, Any]) -> tuple[bytes, bytes]:
         now = self.clock()
         event_id = self.make_id(now)

@@ -92,3 +92,18 @@ def file_holds(save: Save, path: Path) -> bool:
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
     return base64.urlsafe_b64encode(mac.digest()).rstrip(b"=").decode() == save.commit
+
+
+def check_saved(event: Event, folder: Path) -> str | None:
+    """What is wrong with the file that a `save` event commits to, among the run files of a folder; None if nothing is.
+
+    A file that was forgotten is not there: its event's payload is gone, too, and then tells of none.
+    """
+    save = read_save(event)
+    if save is None or save.salt is None:
+        return None
+    try:
+        return None if file_holds(save, folder / save.file) else f"run file {save.file} was changed"
+    except StoreError as error:
+        is_gone = isinstance(error.__cause__, FileNotFoundError)
+        return f"run file {save.file} is gone" if is_gone else str(error)

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from whence.errors import CorruptError, ProofError
+from whence.proof.keyring import make_signer
 from whence.proof.keys import (
     COSIGNATURE,
     SignerKey,
     VerifierKey,
     check_key_name,
     decode_base64,
-    make_signer,
     parse_signer,
     parse_verifier,
 )

@@ -1,0 +1,68 @@
+"""`whence seal`: gives every event its position and signs the tree of all."""
+
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import click
+
+from whence.cli.formats import format_pretty
+from whence.cli.options import Where, output_option, verb
+from whence.cli.screen import Screen, progress_bar
+from whence.draw.amounts import format_count
+
+if TYPE_CHECKING:
+    from whence.proof.sealing import Sealed
+
+
+@verb(
+    "whence seal",
+    "whence seal --follow                      every second, as a signer beside those who record",
+    "whence seal > head.note                   a checkpoint to keep elsewhere",
+    short_help="Sign the journal as it is now.",
+)
+@click.option(
+    "-f", "--follow", is_flag=True, help="Go on sealing every second if something is new."
+)
+@output_option("short", "json")
+def command(where: Where, follow: bool, output: str) -> None:
+    """Seal the journal: every event so far gets its position, and the tree of all is signed.
+
+    The first seal makes the log's key, outside of it. What is printed is the checkpoint: kept elsewhere, it proves later
+    that the journal only grew (`whence verify --since-checkpoint FILE`).
+    """
+    from whence.log import Log
+    from whence.proof.sealer import Sealer
+    from whence.proof.settings import read_proof_settings
+
+    screen = where.screen
+    with where.open_journal() as asked, Log(asked.folder) as log:
+        sealer = Sealer(log.folder, read_proof_settings(log.settings), lambda: log.recorder)
+        sealed = sealer.seal(
+            wait=not follow, is_forced=False, progress=progress_bar("sealing", screen)
+        )
+        if sealed is not None:
+            screen.show(_say(sealed, output))
+            _remark(sealed, screen)
+        if follow:
+            screen.note("sealing; Ctrl-C ends it")
+            sealer.follow(threading.Event(), lambda each: _remark(each, screen))
+
+
+def _say(sealed: "Sealed", output: str) -> Iterator[str]:
+    checkpoint = sealed.checkpoint
+    if output == "json":
+        keys = {
+            "origin": checkpoint.origin, "size": checkpoint.size, "root": checkpoint.root.hex(),
+            "before": sealed.before, "fragments": len(sealed.fragments), "note": str(sealed.note),
+        }  # fmt: skip
+        yield from format_pretty(keys).splitlines()
+    else:
+        yield from str(sealed.note).splitlines()
+
+
+def _remark(sealed: "Sealed", screen: Screen) -> None:
+    new = sealed.checkpoint.size - sealed.before
+    screen.note(f"sealed {format_count(new, 'new event')}, {sealed.checkpoint.size:,} in all")
+    if sealed.fragments:
+        screen.warn(f"{format_count(len(sealed.fragments), 'fragment')} outside of the proof")

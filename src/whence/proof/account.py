@@ -1,0 +1,143 @@
+"""What a journal's events say of its completeness: counts of writers, what was erased, which fragments were reported. Pure."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from whence.proof.folder import Taken
+from whence.proof.looking import Looked, Run
+
+Found = tuple[str, int | None, bool]
+"""What is wrong, the position if there is one, and whether it is missing rather than broken."""
+
+
+class Account:
+    """Gathers what stretches tell, in their order, and finds what does not add up."""
+
+    def __init__(self) -> None:
+        self.wrong_files: list[tuple[int, str]] = []
+        self._runs: dict[str, list[Run]] = {}
+        self._closed: set[str] = set()
+        self._gone: list[int] = []
+        self._erased: list[tuple[int, int]] = []
+        self._fragments: dict[tuple[str, int], tuple[int, str]] = {}
+        self._reported: list[tuple[int, Any]] = []
+        self.lost = 0
+        self.erased_and_gone = 0
+
+    @property
+    def left_open(self) -> list[str]:
+        """Writers that never wrote `writer.close`."""
+        return [w for w in self._runs if w not in self._closed]
+
+    def add(self, taken: Taken, looked: Looked) -> None:
+        """Take what the next stretch tells."""
+        for run in looked.runs:
+            runs = self._runs.setdefault(run.w, [])
+            last = runs[-1] if runs else None
+            if last is not None and (last.n + last.size, last.first + last.size) == (
+                run.n,
+                run.first,
+            ):
+                runs[-1] = Run(run.w, last.n, last.size + run.size, last.first)
+            else:
+                runs.append(run)
+        self._gone += looked.gone
+        for offset, length, digest in looked.fragments:
+            self._fragments[taken.segment, offset] = length, digest
+        for position, event in looked.told:
+            if event.type == "writer.close":
+                self._closed.add(event.w)
+            elif event.type == "erased":
+                self._erased += read_positions(event.data)
+            elif event.type == "fragment":
+                self._reported.append((position, event.data))
+
+    def find_problems(self, same: Callable[[int, int], bool]) -> Iterator[Found]:
+        """Tell what does not add up. `same` tells whether the entries of two positions are one."""
+        yield from self._find_counts(same)
+        yield from self._find_gone()
+        yield from self._find_fragments()
+        for position, problem in self.wrong_files:
+            yield problem, position, False
+
+    def _find_counts(self, same: Callable[[int, int], bool]) -> Iterator[Found]:
+        for w, runs in self._runs.items():
+            if runs[0].n != 0:
+                yield f"writer {w} begins with count {runs[0].n}, want 0", runs[0].first, False
+            ordered = sorted(runs, key=lambda run: run.n)
+            reached, before = 0, None
+            for run in ordered:
+                if run.n > reached:
+                    self.lost += run.n - reached
+                    yield (
+                        f"{run.n - reached:,} events of writer {w} were counted and are in no line",
+                        None,
+                        True,
+                    )
+                elif before is not None and run.n < reached:
+                    yield from _find_repeats(w, before, run, same)
+                if run.n + run.size > reached:
+                    reached, before = run.n + run.size, run
+
+    def _find_gone(self) -> Iterator[Found]:
+        spans = merge(self._erased)
+        at = 0
+        for position in sorted(self._gone):
+            while at < len(spans) and spans[at][1] <= position:
+                at += 1
+            if at < len(spans) and spans[at][0] <= position:
+                self.erased_and_gone += 1
+            else:
+                yield (
+                    "its payload is gone, and no sealed event says that it was erased",
+                    position,
+                    False,
+                )
+
+    def _find_fragments(self) -> Iterator[Found]:
+        for position, data in self._reported:
+            if not isinstance(data, dict):
+                continue
+            place = str(data.get("segment")), data.get("offset")
+            found = self._fragments.get(place)  # type: ignore[arg-type]
+            if found != (data.get("length"), data.get("sha256")):
+                yield (
+                    f"the fragment in {place[0]} at {place[1]} is not what was reported",
+                    position,
+                    False,
+                )
+
+
+def read_positions(data: object) -> list[tuple[int, int]]:
+    """The positions that an `erased` event lists, as half-open ranges; nothing of what is none."""
+    rows = data.get("positions") if isinstance(data, dict) else None
+    return [
+        (row[0], row[1])
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, list)
+        and len(row) == 2
+        and all(isinstance(each, int) and not isinstance(each, bool) for each in row)
+        and 0 <= row[0] < row[1]
+    ]
+
+
+def merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Half-open ranges in order, those that touch as one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def _find_repeats(
+    w: str, one: Run, other: Run, same: Callable[[int, int], bool]
+) -> Iterator[Found]:
+    """Lines may be written again after a failed sync: then they are the same."""
+    for n in range(other.n, min(one.n + one.size, other.n + other.size)):
+        first, second = one.first + n - one.n, other.first + n - other.n
+        if not same(first, second):
+            yield f"two different events are {w} {n}", max(first, second), False
+            return

@@ -1,0 +1,149 @@
+"""The signing keys, outside of every log: `~/.config/whence/keys`, or where `WHENCE_KEYS` or `[proof] keys` says.
+
+    <origin>.key     the private key, a line, readable by its owner alone
+    <origin>.head    the last head that it signed, a note; beside the key, where who writes the log need not reach
+    <origin>.log     the folder of the log that it is for
+
+A name has its slashes written as `%2F`. The first seal of a log makes its key.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from whence.errors import CorruptError, NotFoundError, ProofError, StoreError
+from whence.proof.checkpoints import Checkpoint, parse_checkpoint
+from whence.proof.files import replace_file
+from whence.proof.keys import KEY_BYTES, SignerKey, check_key_name, parse_signer
+from whence.proof.notes import Note, parse_note, verify_note
+
+_RANDOM_BYTES = 8
+_KEY_FILE_MAX = 4_096
+
+
+class Signer:
+    """The key of one log and the last head that it signed."""
+
+    def __init__(self, folder: Path, key: SignerKey) -> None:
+        self._folder = folder
+        self.key = key
+
+    @property
+    def origin(self) -> str:
+        """The log's name in its checkpoints, which is its key's."""
+        return self.key.name
+
+    def head(self) -> Checkpoint | None:
+        """The last head that this key signed; None if it signed none.
+
+        Raises:
+            CorruptError, ProofError: what is kept is no head of ours.
+        """
+        content = _read(_path(self._folder, self.origin, "head"))
+        if content is None:
+            return None
+        note = parse_note(content)
+        if not verify_note(note, [self.key.verifier()]):
+            raise ProofError(f"the head beside the key of {self.origin} is not signed by it")
+        return parse_checkpoint(note.text)
+
+    def store(self, note: Note) -> None:
+        """Keep a head that was just signed, before anybody sees it."""
+        replace_file(_path(self._folder, self.origin, "head"), str(note).encode())
+
+
+def find_folder(
+    settings: Mapping[str, object], environment: Mapping[str, str] = os.environ
+) -> Path:
+    """Where keys are."""
+    said = environment.get("WHENCE_KEYS") or settings.get("keys")
+    if isinstance(said, str) and said:
+        return Path(said).expanduser()
+    config = environment.get("XDG_CONFIG_HOME") or "~/.config"
+    return Path(config).expanduser() / "whence" / "keys"
+
+
+def find_signer(folder: Path, log: Path, origin: str | None) -> Signer | None:
+    """The signer of a log by its origin, or by the folder that a key was made for; None if there is none.
+
+    Raises:
+        StoreError: the key cannot be read, or others than its owner can.
+        CorruptError: it is no key.
+    """
+    if origin is None:
+        origin = _find_origin(folder, log)
+    if origin is None:
+        return None
+    path = _path(folder, origin, "key")
+    content = _read(path)
+    if content is None:
+        return None
+    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+        raise StoreError(
+            f"{path} can be read by others than its owner: chmod 600, and think of a new key"
+        )
+    try:
+        key = parse_signer(content.decode("utf-8", "replace").strip())
+    except CorruptError as error:
+        raise CorruptError(f"{path} holds no key: {error}") from error
+    if key.name != origin:
+        raise CorruptError(f"{path} holds the key of {key.name}")
+    return Signer(folder, key)
+
+
+def need_signer(folder: Path, log: Path, origin: str | None) -> Signer:
+    """The same; NotFoundError where there is none."""
+    signer = find_signer(folder, log, origin)
+    if signer is None:
+        raise NotFoundError(f"no key of {origin or log} in {folder}; the first seal makes one")
+    return signer
+
+
+def make_key(folder: Path, log: Path, origin: str | None) -> Signer:
+    """Make a new key for a log, and keep it."""
+    key = make_signer(origin or f"whence/{os.urandom(_RANDOM_BYTES).hex()}")
+    keep_key(folder, log, key)
+    return Signer(folder, key)
+
+
+def keep_key(folder: Path, log: Path, key: SignerKey) -> None:
+    """Write a key down, in place of one of that name."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    replace_file(_path(folder, key.name, "log"), f"{os.path.realpath(log)}\n".encode())
+    replace_file(_path(folder, key.name, "key"), f"{key.text}\n".encode())
+
+
+def make_signer(name: str) -> SignerKey:
+    """Make a new key; ValueError if nothing can have that name."""
+    try:
+        return SignerKey(check_key_name(name), os.urandom(KEY_BYTES))
+    except CorruptError as error:
+        raise ValueError(str(error)) from error
+
+
+def _find_origin(folder: Path, log: Path) -> str | None:
+    wanted = os.path.realpath(log).encode()
+    with suppress(OSError):
+        for path in sorted(folder.glob("*.log")):
+            if (_read(path) or b"").rstrip(b"\n") == wanted:
+                content = _read(path.with_suffix(".key")) or b""
+                with suppress(CorruptError):
+                    return parse_signer(content.decode("utf-8", "replace").strip()).name
+    return None
+
+
+def _path(folder: Path, origin: str, kind: str) -> Path:
+    return folder / f"{quote(origin, safe='')}.{kind}"
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(_KEY_FILE_MAX * 64)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error

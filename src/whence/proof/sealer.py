@@ -1,0 +1,158 @@
+"""Who seals a log: finds or makes its key, has fragments told, says that it lives, and seals again and again if asked to.
+
+sealer = Sealer(folder, settings, lambda: log.recorder)
+sealer.seal()
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from whence.errors import WhenceError
+from whence.proof import keyring
+from whence.proof.keyring import Signer
+from whence.proof.sealing import Progress, Sealed, read_checkpoint, seal
+from whence.proof.settings import ProofSettings, read_proof_settings
+from whence.recorder.recorder import Recorder
+from whence.settings import Settings
+
+ALIVE_AFTER_S = 3600.0
+
+_EVERY_S = 1.0
+
+_logger = logging.getLogger("whence.proof")
+
+
+class Sealer:
+    """Seals one log. `recorder` is asked for only where something is to be told in the journal."""
+
+    def __init__(
+        self,
+        folder: Path,
+        settings: ProofSettings,
+        recorder: Callable[[], Recorder] | None,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._recorder = recorder
+        self._clock = clock
+        self._signer: Signer | None = None
+        self._sealed_s = clock()
+
+    def signer(self) -> Signer:
+        """The log's signer; a new key, announced in the journal, where there is none yet.
+
+        Raises:
+            NotFoundError: there is none, and the log was sealed with one that is not here.
+        """
+        if self._signer is None:
+            keys, shown = self._settings.key_folder, read_checkpoint(self._folder)
+            origin = shown[1].origin if shown is not None else self._settings.origin
+            found = keyring.find_signer(keys, self._folder, origin)
+            if found is None and shown is not None:
+                found = keyring.need_signer(keys, self._folder, origin)
+            if found is None:
+                found = keyring.make_key(keys, self._folder, origin)
+                self._tell("key", {"vkey": str(found.key.verifier())})
+            self._signer = found
+        return self._signer
+
+    def seal(
+        self,
+        *,
+        wait: bool = False,
+        is_forced: bool = False,
+        progress: Progress = lambda _done, _in_all: None,
+    ) -> Sealed | None:
+        """Seal what there is by now; fragments that were met are told in the journal, and that is sealed, too.
+
+        Raises what `whence.proof.sealing.seal` does.
+        """
+        sealed = seal(
+            self._folder, self.signer(), wait=wait, is_forced=is_forced, progress=progress
+        )
+        if sealed is not None and sealed.fragments and self._recorder is not None:
+            for each in sealed.fragments:
+                self._tell("fragment", msgspec.structs.asdict(each))
+            again = seal(self._folder, self.signer(), wait=wait)
+            if again is not None:
+                sealed = msgspec.structs.replace(
+                    again, before=sealed.before, fragments=sealed.fragments
+                )
+        if sealed is not None and sealed.is_new:
+            self._sealed_s = self._clock()
+        return sealed
+
+    def follow(
+        self,
+        stop: threading.Event,
+        tell: Callable[[Sealed], None] = lambda _sealed: None,
+        *,
+        every_s: float = _EVERY_S,
+    ) -> None:
+        """Seal every second if something changed, until `stop` is set. When nothing happens, say each hour that we live.
+
+        What goes wrong is logged once, and tried again.
+        """
+        said = ""
+        while True:
+            try:
+                if self._clock() - self._sealed_s >= ALIVE_AFTER_S and self._recorder is not None:
+                    self._tell("alive", {})
+                sealed = self.seal()
+                if sealed is not None and sealed.is_new:
+                    tell(sealed)
+                said = ""
+            except WhenceError as error:
+                if str(error) != said:
+                    said = str(error)
+                    _logger.warning("cannot seal %s: %s", self._folder, error)
+            if stop.wait(every_s):
+                return
+
+    def _tell(self, type: str, data: dict[str, object]) -> None:
+        if self._recorder is not None:
+            self._recorder().emit_own(type, data)
+
+
+class Sealing:
+    """Sealing that goes on in a thread of its own while a process records."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+        self._begin()
+        os.register_at_fork(after_in_child=self._begin)
+
+    def _begin(self) -> None:
+        self._stop = threading.Event()
+        self._thread = threading.Thread(
+            target=self._sealer.follow, args=(self._stop,), name="whence-sealer", daemon=True
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread, which finishes the seal that it is at."""
+        self._stop.set()
+        self._thread.join()
+
+    def finish(self) -> None:
+        """Seal what was written since; what stands in the way is logged, and the next process seals it."""
+        try:
+            self._sealer.seal()
+        except WhenceError as error:
+            _logger.warning("cannot seal at the end: %s", error)
+
+
+def begin_sealing(recorder: Recorder, settings: Settings) -> Sealing | None:
+    """Seal while a process records, where `[proof] seal` says so."""
+    wanted = read_proof_settings(settings)
+    if wanted.seal != "auto":
+        return None
+    return Sealing(Sealer(recorder.folder, wanted, lambda: recorder))

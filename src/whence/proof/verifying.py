@@ -1,0 +1,463 @@
+"""Recomputes all that a checkpoint claims from the journal itself, and says what holds, what does not, and what nobody can say.
+
+Nothing on disk is believed but the key: ranges have to tile every segment, every line has to be what its leaf says, the leaves
+have to make the tree and the tree the signed root. The first position that is wrong is named.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from itertools import pairwise
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from whence.errors import CorruptError, ProofError, StoreError
+from whence.event import Event
+from whence.journal.reader import Reader
+from whence.proof.account import Account
+from whence.proof.checkpoints import Checkpoint, parse_checkpoint
+from whence.proof.folder import Taken, TreeFolder
+from whence.proof.growing import GrowingTree
+from whence.proof.keys import VerifierKey, parse_verifier
+from whence.proof.looking import Looked, look
+from whence.proof.notes import Cosigned, Note, verify_note
+from whence.proof.policies import Policy
+from whence.proof.sealing import read_checkpoint, read_history
+from whence.proof.tree import EMPTY_ROOT, HASH_BYTES, Hash
+
+Progress = Callable[[int, int], None]
+CheckFile = Callable[[Event], "str | None"]
+"""Says what is wrong with the file that an event commits to; None if nothing, or if it says nothing of one."""
+
+_PROBLEMS_MAX = 100
+_ALONE_BYTES = 64 * 1024 * 1024
+"""Less than that is not worth a second process."""
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong, and from which position on. One that `is_unread` could only not be looked at."""
+
+    message: str
+    position: int | None = None
+    is_unread: bool = False
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """What a verification found. It is never a verdict alone: whose key, how much, and what is outside belong to it."""
+
+    origin: str
+    size: int
+    root: str
+    key: str | None = None
+    key_from: str = "the log's own word"
+    """Whose word it is that this is the log's key."""
+    witnesses: list[Cosigned] = []
+    payloads: int = 0
+    private: int = 0
+    erased: int = 0
+    files: int = 0
+    fragments: int = 0
+    fragment_bytes: int = 0
+    unsealed: int = 0
+    """Events that stand in the journal and are not sealed yet."""
+    lost: int = 0
+    """Events that writers counted and no line holds."""
+    left_open: list[str] = []
+    """Writers that ended without a word, or still write."""
+    proven_since: int | None = None
+    """The size of the older checkpoint that this one was shown to extend."""
+    problems: list[Problem] = []
+    looked_ns: int = 0
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether something is not as it was sealed."""
+        return any(not each.is_unread for each in self.problems)
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether all of it was looked at and holds."""
+        return not self.problems
+
+    def find(self, message: str, position: int | None = None, *, is_unread: bool = False) -> None:
+        """Note a problem."""
+        if len(self.problems) < _PROBLEMS_MAX:
+            self.problems.append(Problem(message, position, is_unread))
+
+
+def verify(
+    folder: Path,
+    *,
+    keys: Sequence[VerifierKey] = (),
+    keys_from: str = "given",
+    policy: Policy | None = None,
+    since: Note | None = None,
+    head: Checkpoint | None = None,
+    check_file: CheckFile = lambda _event: None,
+    workers: int | None = None,
+    progress: Progress = lambda _done, _in_all: None,
+) -> Report:
+    """Verify what a journal's checkpoint claims.
+
+    `keys` are those of the log, and `keys_from` says whose word that is; without them the log's own is taken, and the report says so. `since` is a
+    checkpoint that somebody kept: the journal has to extend it. `head` is what the signer says it signed last.
+
+    Raises:
+        StoreError: nothing is sealed, or the folder cannot be read at all.
+    """
+    shown = read_checkpoint(folder)
+    if shown is None:
+        raise StoreError(f"nothing is sealed in {folder}: whence seal does that")
+    note, checkpoint = shown
+    report = Report(
+        origin=checkpoint.origin, size=checkpoint.size, root=checkpoint.root.hex(),
+        looked_ns=time.time_ns(), witnesses=[], left_open=[], problems=[],
+    )  # fmt: skip
+    tree = TreeFolder(folder)
+    verification = _Verification(folder, tree, report, check_file)
+    try:
+        ranges = verification.check_tiling(checkpoint.size)
+        older = [found.size for _, found in verification.history()]
+        older += [_size_of(since)] if since is not None else []
+        verification.read(ranges, checkpoint, older, workers, progress)
+    except CorruptError as error:
+        report.find(str(error))
+    trusted = list(keys) or (_log_keys(policy, checkpoint) if policy is not None else [])
+    if trusted:
+        report.key_from = keys_from if keys else "the policy"
+    verification.check_signature(note, trusted, policy)
+    verification.check_history(checkpoint)
+    verification.check_since(since, checkpoint)
+    if head is not None and head.size > checkpoint.size:
+        report.find(
+            f"the signer signed {head.size:,} entries and the folder shows {checkpoint.size:,}:"
+            " an older copy was put in its place, or it was cut",
+            checkpoint.size,
+        )
+    report.problems.sort(
+        key=lambda each: (each.is_unread, each.position is None, each.position or 0)
+    )
+    return report
+
+
+class _Verification:
+    """A verification while it goes on."""
+
+    def __init__(
+        self, folder: Path, tree: TreeFolder, report: Report, check_file: CheckFile
+    ) -> None:
+        self._folder = folder
+        self._tree = tree
+        self._report = report
+        self._check_file = check_file
+        self._account = Account()
+        self._reached: dict[str, int] = {}
+        self._grown = GrowingTree()
+        self._is_stored_wrong = False
+        self._roots: dict[int, Hash] = {}
+        self._told_keys: list[VerifierKey] = []
+
+    def check_tiling(self, size: int) -> list[Taken]:
+        """The ranges below the signed size, which have to tile each segment from its first byte."""
+        reached: dict[str, int] = {}
+        position = 0
+        chosen = []
+        for taken in self._tree.ranges():
+            if taken.first + taken.size > size and position >= size:
+                break
+            if taken.first != position or taken.start != reached.get(taken.segment, 0):
+                self._report.find(
+                    f"tree/ranges steps over bytes of {taken.segment} at {reached.get(taken.segment, 0):,}"
+                    if taken.first == position
+                    else f"tree/ranges counts {taken.first:,}, want {position:,}",
+                    position,
+                )
+                break
+            if taken.end < taken.start:
+                self._report.find(f"tree/ranges ends before it starts in {taken.segment}", position)
+                break
+            reached[taken.segment] = taken.end
+            position += taken.size
+            chosen.append(taken)
+        if position != size and not self._report.problems:
+            self._report.find(
+                f"tree/ranges tells of {position:,} entries, the checkpoint of {size:,}", position
+            )
+        self._reached = reached
+        return chosen
+
+    def read(
+        self,
+        ranges: list[Taken],
+        checkpoint: Checkpoint,
+        older: list[int],
+        workers: int | None,
+        progress: Progress,
+    ) -> None:
+        """Read all that was sealed, put it together, and compare it with the tree and the signed root.
+
+        The roots of the `older` sizes are found on the way.
+        """
+        report = self._report
+        in_all, done = sum(each.end - each.start for each in ranges), 0
+        wanted = sorted(set(older))
+        for taken, looked in zip(ranges, self._look_at_all(ranges, in_all, workers), strict=False):
+            self._put_together(taken, looked, wanted)
+            done += taken.end - taken.start
+            progress(done, in_all)
+            if report.is_broken and not looked.whole:
+                # What follows would be wrong at every position.
+                break
+        else:
+            if self._grown.size == checkpoint.size and self._grown.root() != checkpoint.root:
+                report.find("the entries do not make the root that was signed")
+        self._finish()
+
+    def _look_at_all(
+        self, ranges: list[Taken], in_all: int, workers: int | None
+    ) -> Iterator[Looked]:
+        many = min(os.cpu_count() or 1, len(ranges)) if workers is None else workers
+        if many <= 1 or (workers is None and in_all < _ALONE_BYTES):
+            yield from (look(self._folder, each) for each in ranges)
+            return
+        with ProcessPoolExecutor(many, mp_context=get_context("spawn")) as pool:
+            # Not more at once than are worth their memory.
+            waiting: list[Any] = []
+            for each in ranges:
+                waiting.append(pool.submit(look, self._folder, each))
+                if len(waiting) >= 3 * many:
+                    yield waiting.pop(0).result()
+            for future in waiting:
+                yield future.result()
+
+    def _put_together(self, taken: Taken, looked: Looked, wanted: list[int]) -> None:
+        report = self._report
+        for position, message, is_unread in looked.problems:
+            report.find(message, position, is_unread=is_unread)
+        size = len(looked.leaves) // HASH_BYTES
+        self._compare(taken, looked, size)
+        if looked.whole and size != taken.size:
+            report.find(
+                f"{taken.segment} has {size:,} entries between {taken.start:,} and {taken.end:,},"
+                f" {taken.size:,} were sealed",
+                taken.first + min(size, taken.size),
+            )
+        self._grow(looked.leaves, [at for at in wanted if taken.first < at <= taken.first + size])
+        self._account.add(taken, looked)
+        report.payloads += looked.payloads
+        report.private += looked.private
+        report.fragments += len(looked.fragments)
+        report.fragment_bytes += sum(length for _, length, _ in looked.fragments)
+        for position, event in looked.saves:
+            problem = self._check_file(event)
+            report.files += 1
+            if problem is not None:
+                self._account.wrong_files.append((position, problem))
+        for _, event in looked.told:
+            if event.type == "key" and isinstance(event.data, dict):
+                self._take_key(event.data.get("vkey"))
+
+    def _grow(self, leaves: bytes, wanted: list[int]) -> None:
+        """Add leaves, with a stop at each size whose root is wanted, and compare what follows with the stored levels."""
+        first = self._grown.size
+        edges = [first, *wanted, first + len(leaves) // HASH_BYTES]
+        for start, end in pairwise(edges):
+            part = leaves[(start - first) * HASH_BYTES : (end - first) * HASH_BYTES]
+            for level, index, gained in self._grown.add(part):
+                if level:
+                    self._compare_level(level, index, gained)
+            self._roots[end] = self._grown.root()
+
+    def _compare_level(self, level: int, index: int, gained: bytes) -> None:
+        """Levels above 0 follow from it, and are what others read."""
+        if self._is_stored_wrong or self._report.is_broken:
+            return
+        try:
+            stored = self._tree.read(level, index, len(gained) // HASH_BYTES)
+        except ProofError as error:
+            self._is_stored_wrong = True
+            self._report.find(str(error))
+            return
+        if stored != gained:
+            self._is_stored_wrong = True
+            self._report.find(f"tree/{level} does not follow from its leaves")
+
+    def _compare(self, taken: Taken, looked: Looked, size: int) -> None:
+        """Compare a stretch with what was stored of it; the first that differs is named."""
+        report = self._report
+        common = min(size, taken.size)
+        try:
+            stored = self._tree.read(0, taken.first, taken.size)
+            places = list(
+                self._tree.places(taken.first, taken.first + taken.size, self._tree.ranges())
+            )
+        except (ProofError, CorruptError) as error:
+            report.find(str(error), taken.first)
+            return
+        if stored[: common * HASH_BYTES] != looked.leaves[: common * HASH_BYTES]:
+            # Where one line differs those behind it may stand elsewhere, too: that says nothing more.
+            at = next(
+                each
+                for each in range(common)
+                if stored[each * HASH_BYTES : (each + 1) * HASH_BYTES]
+                != looked.leaves[each * HASH_BYTES : (each + 1) * HASH_BYTES]
+            )
+            place = f"{taken.segment} at {looked.offsets[at]:,}"
+            report.find(f"the line in {place} is not the one that was sealed", taken.first + at)
+            return
+        for at, (known, offset) in enumerate(zip(places, looked.offsets, strict=False)):
+            if known != (taken.segment, offset):
+                report.find(
+                    f"an entry stands at {offset:,}, and was sealed at {known[1]:,}",
+                    taken.first + at,
+                )
+                return
+
+    def _finish(self) -> None:
+        report = self._report
+        for message, position, is_unread in self._account.find_problems(self._is_same):
+            report.find(message, position, is_unread=is_unread)
+        report.erased = self._account.erased_and_gone
+        report.lost = self._account.lost
+        report.left_open = self._account.left_open
+        report.unsealed = self._count_unsealed()
+
+    def _is_same(self, one: int, other: int) -> bool:
+        try:
+            return self._tree.read(0, one, 1) == self._tree.read(0, other, 1)
+        except ProofError:
+            return False
+
+    def _count_unsealed(self) -> int:
+        reader, unsealed = Reader(self._folder), 0
+        try:
+            for segment in reader.segments():
+                start = self._reached.get(segment.name, 0)
+                if segment.size > start:
+                    for batch in reader.scan_batches(segment.name, start, segment.size):
+                        unsealed += sum(piece[2] is not None for piece in batch)
+        except StoreError as error:
+            self._report.find(str(error), is_unread=True)
+        finally:
+            reader.close()
+        return unsealed
+
+    # -- signatures --------------------------------------------------------------------------------
+
+    def check_signature(
+        self, note: Note, trusted: Sequence[VerifierKey], policy: Policy | None
+    ) -> None:
+        """Check who signed the newest checkpoint: a trusted key, or one that the log itself names."""
+        report = self._report
+        keys = list(trusted) or self._told_keys
+        if not keys:
+            report.find(
+                "no key is known: none was given, and the journal names none", is_unread=True
+            )
+            return
+        witnesses = [each.key for each in policy.witnesses] if policy is not None else []
+        try:
+            signed = verify_note(note, [*keys, *witnesses])
+        except ProofError as error:
+            report.find(f"the checkpoint: {error}")
+            return
+        by = next((each.key for each in signed if each.key in keys), None)
+        if by is None:
+            names = ", ".join(str(key) for key in keys[:3])
+            report.find(f"the checkpoint is not signed by {names}")
+            return
+        if by.name != report.origin:
+            report.find(f"the checkpoint is of {report.origin}, and signed by {by.name}")
+        report.key = str(by)
+        report.witnesses = [each for each in signed if each.key not in keys]
+        if policy is not None and not policy.is_witnessed([each.key for each in report.witnesses]):
+            report.find(
+                f"{len(report.witnesses)} witnesses signed it, which is not the quorum {policy.quorum}"
+            )
+
+    def check_history(self, checkpoint: Checkpoint) -> None:
+        """Each checkpoint that was kept has to be a beginning of the newest."""
+        try:
+            for _, found in self.history():
+                self._check_older(found, checkpoint, "checkpoints.jsonl")
+        except CorruptError as error:
+            self._report.find(str(error))
+
+    def check_since(self, since: Note | None, checkpoint: Checkpoint) -> None:
+        """The newest checkpoint has to extend one that somebody kept."""
+        if since is None:
+            return
+        report = self._report
+        try:
+            found = parse_checkpoint(since.text)
+        except CorruptError as error:
+            report.find(f"the older checkpoint: {error}")
+            return
+        key = parse_verifier(report.key) if report.key is not None else None
+        try:
+            if key is not None and not verify_note(since, [key]):
+                report.find(
+                    "the older checkpoint is not signed by the key of this log", is_unread=True
+                )
+        except ProofError as error:
+            report.find(f"the older checkpoint: {error}")
+            return
+        if self._check_older(found, checkpoint, "the older checkpoint"):
+            report.proven_since = found.size
+
+    def _check_older(self, found: Checkpoint, newest: Checkpoint, name: str) -> bool:
+        report = self._report
+        if found.origin != newest.origin:
+            report.find(f"{name} is of {found.origin}, not of {newest.origin}")
+            return False
+        if found.size > newest.size:
+            report.find(
+                f"{name} has {found.size:,} entries, and the newest {newest.size:,}: the journal was cut,"
+                " or an older copy put in its place", newest.size,
+            )  # fmt: skip
+            return False
+        root = EMPTY_ROOT if found.size == 0 else self._roots.get(found.size)
+        if root is None:
+            # What is broken before it has been named.
+            return False
+        if root != found.root:
+            report.find(
+                f"the first {found.size:,} entries are not those of {name}: the history was rewritten"
+            )
+            return False
+        return True
+
+    def history(self) -> list[tuple[Note, Checkpoint]]:
+        """The checkpoints that were kept, as far as they can be read."""
+        found: list[tuple[Note, Checkpoint]] = []
+        try:
+            found.extend(read_history(self._folder))
+        except CorruptError as error:
+            message = str(error)
+            if all(each.message != message for each in self._report.problems):
+                self._report.find(message)
+        return found
+
+    def _take_key(self, text: object) -> None:
+        try:
+            key = parse_verifier(text if isinstance(text, str) else "")
+        except CorruptError:
+            return
+        if key not in self._told_keys:
+            self._told_keys.append(key)
+
+
+def _log_keys(policy: Policy, checkpoint: Checkpoint) -> list[VerifierKey]:
+    return [each.key for each in policy.logs if each.key.name == checkpoint.origin]
+
+
+def _size_of(note: Note) -> int:
+    try:
+        return parse_checkpoint(note.text).size
+    except CorruptError:
+        # Named where it is compared.
+        return 0
