@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from whence.ask.spans import Spans
     from whence.ask.stores import Stores
     from whence.ask.timeline import Timeline
-    from whence.index import Index, Problem, Statistic
+    from whence.index import Index, Place, Problem, Statistic
     from whence.proof.sealer import Sealing
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
@@ -237,6 +237,12 @@ class Log:
 
         places = index.places(clean_query(query), newest_first=newest_first, limit=limit)
         yield from map(itemgetter(1), read_events(self._reader, places, self._warn))
+
+    def places(self, query: Query = Query()) -> "Iterator[Place]":
+        """Where the events that match stand in the journal, by time."""
+        index = self._ready()
+        if index is not None:
+            yield from index.places(clean_query(query))
 
     def timeline(
         self,

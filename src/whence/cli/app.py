@@ -45,6 +45,7 @@ VERBS = {
     "Prove": {
         "seal": "Sign the journal as it is now",
         "verify": "Is all of it as it was sealed",
+        "prove": "Proofs for others, who need no Whence",
     },
     "Keep": {
         "export": "Events for other tools",

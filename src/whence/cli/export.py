@@ -3,8 +3,10 @@
 import os
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import click
 import msgspec
 
 from whence.cli.formats import dump, format_document, format_event, window_keys
@@ -29,18 +31,34 @@ _SERVICE = "OTEL_SERVICE_NAME"
     "whence export --trace-id 41a4afb1 -o perfetto > trace.json   for ui.perfetto.dev",
     "whence export -o otlp | curl -d @- -H 'Content-Type: application/json' HOST:4318/v1/traces",
     "whence export --own                        with Whence's own housekeeping",
+    "whence export --tlog public/               what is sealed, for others to follow: no payloads",
     short_help="Events for other tools.",
 )
 @filters
 @number_option
+@click.option(
+    "--tlog",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="What is sealed, as tiles of a transparency log.",
+)
 @output_option("jsonl", "json", "otlp", "perfetto")
-def command(where: Where, filters: Filters, number: int | None, output: str) -> None:
+def command(
+    where: Where, filters: Filters, number: int | None, tlog: Path | None, output: str
+) -> None:
     """Write the events that match, oldest first.
 
     As JSON each is exactly as it was recorded. otlp is for collectors of OpenTelemetry, perfetto for
-    ui.perfetto.dev.
+    ui.perfetto.dev. With --tlog what is sealed is written as C2SP tiles instead: hashes and entries, no payloads.
     """
     screen = where.screen
+    if tlog is not None:
+        from whence.proof.proving import write_tiles
+
+        with where.open_journal() as sealed:
+            many = sum(1 for _ in write_tiles(sealed.folder, tlog))
+        screen.note(f"{many:,} files written: {tlog}")
+        return
     with where.look() as log:
         note_unasked(log, screen, "exported")
         query = filters.query(log, screen)

@@ -1,0 +1,177 @@
+"""Proofs for others: of one event, and bundles of many that check themselves."""
+
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from whence.errors import CorruptError, NotFoundError, ProofError, StoreError
+from whence.event import Event
+from whence.journal.folder import segment_path
+from whence.line import decode_line, split_line
+from whence.proof.checkpoints import Checkpoint
+from whence.proof.entries import sealed_bytes
+from whence.proof.folder import Taken, TreeFolder
+from whence.proof.keys import VerifierKey
+from whence.proof.notes import Note
+from whence.proof.prooffile import ProofFile
+from whence.proof.sealing import read_checkpoint
+from whence.proof.tiles import Tile, encode_entries, format_tile, tiles_of
+from whence.proof.tree import TILE_HASHES, hash_leaf, verify_inclusion
+
+_LINE_MAX = 8 * 1024 * 1024
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+_README = """\
+What this is
+============
+
+These are lines of the log {origin}, and for each the proof that it is in the log, at its position and with these bytes.
+
+lines.jsonl      the lines, as they stand in the journal: one event each
+proofs/          for each line, in the same order, a proof in the form c2sp.org/tlog-proof
+policy.txt       the log's public key, in the form c2sp.org/tlog-policy
+check.py         checks all of it, with nothing but Python 3.8 or newer:   python3 check.py
+
+check.py takes the key from policy.txt, which came with these files. To believe more than that, get the key from elsewhere
+(from whoever keeps the log, or from an earlier proof) and say so:          python3 check.py --key KEY
+
+What a proof says: when the checkpoint was signed, the log had this line at this position. What it does not say: that what the
+line tells is true, that nothing is missing that nobody recorded, or that the log shows everyone the same history; the last is what
+witnesses are for.
+"""
+
+
+class Proven(msgspec.Struct, frozen=True):
+    """One event's line and its proof."""
+
+    line: bytes
+    proof: ProofFile
+
+
+class Prover:
+    """Proves what a log has sealed, by its newest checkpoint."""
+
+    def __init__(self, folder: Path) -> None:
+        shown = read_checkpoint(folder)
+        if shown is None:
+            raise NotFoundError(f"nothing is sealed in {folder}: whence seal does that")
+        self._folder = folder
+        self._tree = TreeFolder(folder)
+        self._ranges = self._tree.ranges()
+        self.note: Note = shown[0]
+        self.checkpoint: Checkpoint = shown[1]
+
+    def position(self, segment: str, offset: int) -> int:
+        """The position of the event whose line starts there; NotFoundError if it is not sealed yet."""
+        found = self._tree.find(segment, offset, self.checkpoint.size)
+        if found is None:
+            raise NotFoundError("it is not sealed yet: whence seal does that")
+        return found
+
+    def prove(self, position: int) -> Proven:
+        """Prove the event of a position.
+
+        Raises:
+            ProofError, CorruptError: its line is not the one that was sealed.
+        """
+        segment, offset = self._tree.place(position, self._ranges)
+        line, event = read_line(self._folder, segment, offset)
+        path = self._tree.inclusion(position, self.checkpoint.size)
+        leaf = hash_leaf(sealed_bytes(line, event))
+        verify_inclusion(leaf, position, self.checkpoint.size, path, self.checkpoint.root)
+        return Proven(line, ProofFile(position, tuple(path), self.note))
+
+
+def read_line(folder: Path, segment: str, offset: int) -> tuple[bytes, Event]:
+    """The bytes of the line that starts there, without its newline, and its event."""
+    path = segment_path(folder, segment)
+    try:
+        with open(path, "rb") as file:
+            file.seek(offset)
+            raw = file.readline(_LINE_MAX)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    line = raw.removesuffix(b"\n")
+    try:
+        return line, decode_line(line)
+    except CorruptError:
+        piece = split_line(line)[0]
+        if piece.event is None:
+            raise
+        return line[: piece.length], piece.event
+
+
+def write_bundle(path: Path, prover: Prover, positions: Iterable[int], key: VerifierKey) -> int:
+    """Write a zip of lines and proofs that checks itself; return how many lines.
+
+    Raises:
+        NotFoundError: there are no lines.
+        StoreError: it could not be written.
+    """
+    proven = [prover.prove(position) for position in positions]
+    if not proven:
+        raise NotFoundError("no event matches")
+    checker = (Path(__file__).with_name("standalone.py")).read_bytes()
+    policy = f"log {key}\nquorum none\n"
+    files: dict[str, bytes] = {
+        "README.txt": _README.format(origin=prover.checkpoint.origin).encode(),
+        "check.py": checker,
+        "policy.txt": policy.encode(),
+        "lines.jsonl": b"".join(each.line + b"\n" for each in proven),
+    }
+    for number, each in enumerate(proven):
+        files[f"proofs/{number:06d}.tlog-proof"] = str(each.proof).encode()
+    try:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bundle:
+            for name, content in files.items():
+                # The same bytes for the same proofs: no time of writing.
+                bundle.writestr(zipfile.ZipInfo(name, _EPOCH), content, zipfile.ZIP_DEFLATED)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+    return len(proven)
+
+
+def write_tiles(folder: Path, target: Path) -> Iterator[Path]:
+    """Write the public view of what is sealed, as C2SP's tlog-tiles: hashes and entries, no payloads; give each file.
+
+    Files that are there already are left alone: a full tile never changes.
+
+    Raises:
+        StoreError: it could not be written; ProofError, CorruptError: what is sealed is not whole.
+    """
+    prover = Prover(folder)
+    tree = TreeFolder(folder)
+    ranges = tree.ranges()
+    for tile in tiles_of(prover.checkpoint.size):
+        path = target / format_tile(tile)
+        if not path.exists():
+            first = tile.number * TILE_HASHES
+            if tile.level is not None:
+                content = tree.read(tile.level, first, tile.width)
+            else:
+                content = encode_entries(_entries(folder, tree, tile, ranges))
+            yield _write(path, content)
+    yield _write(target / "checkpoint", str(prover.note).encode())
+
+
+def _entries(folder: Path, tree: TreeFolder, tile: Tile, ranges: list[Taken]) -> list[bytes]:
+    first = tile.number * TILE_HASHES
+    stored = tree.read(0, first, tile.width)
+    entries = []
+    for at, place in enumerate(tree.places(first, first + tile.width, ranges)):
+        entry = sealed_bytes(*read_line(folder, *place))
+        if hash_leaf(entry) != stored[32 * at : 32 * at + 32]:
+            raise ProofError(f"the line of position {first + at:,} is not the one that was sealed")
+        entries.append(entry)
+    return entries
+
+
+def _write(path: Path, content: bytes) -> Path:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+    return path
