@@ -238,6 +238,10 @@ class Log:
         places = index.places(clean_query(query), newest_first=newest_first, limit=limit)
         yield from map(itemgetter(1), read_events(self._reader, places, self._warn))
 
+    def read(self, segment: str, offset: int) -> Event:
+        """Read the event whose line starts there."""
+        return self._reader.read(segment, offset)
+
     def places(self, query: Query = Query()) -> "Iterator[Place]":
         """Where the events that match stand in the journal, by time."""
         index = self._ready()

@@ -48,6 +48,9 @@ VERBS = {
         "prove": "Proofs for others, who need no Whence",
     },
     "Keep": {
+        "erase": "Take payloads away for good; proofs stay",
+        "prune": "Take the payloads of old events away; proofs stay",
+        "hold": "What must not be erased",
         "export": "Events for other tools",
         "doctor": "Is the journal whole, and what is wrong if not",
     },

@@ -31,13 +31,19 @@ def command(where: Where, follow: bool, output: str) -> None:
     The first seal makes the log's key, outside of it. What is printed is the checkpoint: kept elsewhere, it proves later
     that the journal only grew (`whence verify --since-checkpoint FILE`).
     """
+    from whence.cli.erase import owners_of
     from whence.log import Log
     from whence.proof.sealer import Sealer
     from whence.proof.settings import read_proof_settings
 
     screen = where.screen
     with where.open_journal() as asked, Log(asked.folder) as log:
-        sealer = Sealer(log.folder, read_proof_settings(log.settings), lambda: log.recorder)
+        sealer = Sealer(
+            log.folder,
+            read_proof_settings(log.settings),
+            lambda: log.recorder,
+            owners=owners_of(log),
+        )
         sealed = sealer.seal(
             wait=not follow, is_forced=False, progress=progress_bar("sealing", screen)
         )

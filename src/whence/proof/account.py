@@ -20,6 +20,7 @@ class Account:
         self._gone: list[int] = []
         self._erased: list[tuple[int, int]] = []
         self._fragments: dict[tuple[str, int], tuple[int, str]] = {}
+        self._blanked: set[tuple[str, int]] = set()
         self._reported: list[tuple[int, Any]] = []
         self.lost = 0
         self.erased_and_gone = 0
@@ -49,6 +50,7 @@ class Account:
                 self._closed.add(event.w)
             elif event.type == "erased":
                 self._erased += read_positions(event.data)
+                self._blanked |= _read_blanked(event.data)
             elif event.type == "fragment":
                 self._reported.append((position, event.data))
 
@@ -99,6 +101,8 @@ class Account:
             if not isinstance(data, dict):
                 continue
             place = str(data.get("segment")), data.get("offset")
+            if place in self._blanked:
+                continue
             found = self._fragments.get(place)  # type: ignore[arg-type]
             if found != (data.get("length"), data.get("sha256")):
                 yield (
@@ -119,6 +123,19 @@ def read_positions(data: object) -> list[tuple[int, int]]:
         and all(isinstance(each, int) and not isinstance(each, bool) for each in row)
         and 0 <= row[0] < row[1]
     ]
+
+
+def _read_blanked(data: object) -> set[tuple[str, int]]:
+    """The fragments that an `erased` event says were blanked, by where they stand."""
+    rows = data.get("fragments") if isinstance(data, dict) else None
+    return {
+        (row[0], row[1])
+        for row in (rows if isinstance(rows, list) else ())
+        if isinstance(row, list)
+        and len(row) == 3
+        and isinstance(row[0], str)
+        and isinstance(row[1], int)
+    }
 
 
 def merge(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:

@@ -8,13 +8,26 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import msgspec
 
-from whence.errors import WhenceError
+from whence.errors import StoreError, WhenceError
+from whence.event import Event
 from whence.proof import keyring
+from whence.proof.erasing import (
+    ERASED,
+    INTENT,
+    Owner,
+    carry_out,
+    is_told,
+    plan,
+    read_intent,
+    told_of,
+    write_intent,
+)
+from whence.proof.folder import TreeFolder
 from whence.proof.keyring import Signer
 from whence.proof.sealing import Progress, Sealed, read_checkpoint, seal
 from whence.proof.settings import ProofSettings, read_proof_settings
@@ -24,6 +37,14 @@ from whence.settings import Settings
 ALIVE_AFTER_S = 3600.0
 
 _EVERY_S = 1.0
+
+
+class Erased(msgspec.Struct, frozen=True):
+    """How many events lost their payload, and what could not be reached, in words."""
+
+    size: int
+    left: tuple[str, ...]
+
 
 _logger = logging.getLogger("whence.proof")
 
@@ -37,9 +58,11 @@ class Sealer:
         settings: ProofSettings,
         recorder: Callable[[], Recorder] | None,
         *,
+        owners: Iterable[Owner] = (),
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
+        self._owners = tuple(owners)
         self._settings = settings
         self._recorder = recorder
         self._clock = clock
@@ -73,8 +96,48 @@ class Sealer:
     ) -> Sealed | None:
         """Seal what there is by now; fragments that were met are told in the journal, and that is sealed, too.
 
-        Raises what `whence.proof.sealing.seal` does.
+        An erasure that was interrupted is finished first. Raises what `whence.proof.sealing.seal` does.
         """
+        if self._recorder is not None and os.path.exists(self._folder / "tree" / INTENT):
+            self._finish_erasing()
+        return self._seal(wait=wait, is_forced=is_forced, progress=progress)
+
+    def erase(self, events: Collection[Event], *, reason: str, by: str) -> Erased:
+        """Erase the payloads of events that are recorded; the envelopes, and every proof, stay.
+
+        Raises:
+            StoreError, CorruptError, ProofError: it could not be begun, or not finished: the next seal or erasure does.
+        """
+        if self._recorder is None:
+            raise StoreError("an erasure is told in the journal, which is open for reading only")
+        sealed = self.seal(wait=True)
+        size = sealed.checkpoint.size if sealed is not None else 0
+        with TreeFolder(self._folder).locked(wait=True):
+            intent = plan(self._folder, events, size, reason=reason, by=by, owners=self._owners)
+            if intent is None:
+                return Erased(0, ())
+            write_intent(self._folder, intent)
+        return Erased(len(intent.ids), tuple(self._finish_erasing()))
+
+    def _finish_erasing(self) -> list[str]:
+        """Tell of the erasure in progress, seal that, and carry it out. The one path of a good day and a bad one."""
+        intent = read_intent(self._folder)
+        if intent is None or intent.kept.keys() - {owner.name for owner in self._owners}:
+            # Something is kept by who is not here: then it waits for `whence seal`, which knows all.
+            return []
+        if not is_told(self._folder, intent):
+            self._tell(ERASED, told_of(intent))
+        self._seal(wait=True)
+        with TreeFolder(self._folder).locked(wait=True):
+            return carry_out(self._folder, intent, self._owners)
+
+    def _seal(
+        self,
+        *,
+        wait: bool = False,
+        is_forced: bool = False,
+        progress: Progress = lambda _done, _in_all: None,
+    ) -> Sealed | None:
         sealed = seal(
             self._folder, self.signer(), wait=wait, is_forced=is_forced, progress=progress
         )

@@ -1,4 +1,6 @@
-"""What `[proof]` in `whence.toml` may say.
+"""What `[proof]` and `[retention]` in `whence.toml` may say.
+
+`[retention]` may say `keep`: a span such as "180 days", after which `whence prune` takes payloads away.
 
 `origin`: the log's name in its checkpoints; `keys`: the folder of the signing keys; `seal`: "auto" or "off".
 """
@@ -31,3 +33,15 @@ def read_proof_settings(settings: Settings) -> ProofSettings:
         return msgspec.convert(settings.others.get("proof", {}), ProofSettings)
     except msgspec.ValidationError as error:
         raise ValueError(f"{settings.file}: [proof]: {error}") from error
+
+
+class _Retention(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    keep: str | None = None
+
+
+def read_keep(settings: Settings) -> str | None:
+    """How long payloads are kept, as a phrase; None where nothing is said."""
+    try:
+        return msgspec.convert(settings.others.get("retention", {}), _Retention).keep
+    except msgspec.ValidationError as error:
+        raise ValueError(f"{settings.file}: [retention]: {error}") from error
