@@ -8,6 +8,7 @@ from bench.durable import DURABLE
 from bench.emit import EMIT, THREADS
 from bench.index import INDEX
 from bench.processes import PROCESSES
+from bench.proof import PROOF
 from bench.runs import RUNS
 from bench.sources import SOURCES
 from bench.swarm import SWARM
@@ -28,5 +29,6 @@ BENCHMARKS = (
     AUDIT,
     TRUST,
     DECIDE,
+    PROOF,
     COMMANDS,
 )

@@ -5,7 +5,7 @@ own bytes, which the line's one form allows. The HMAC is written out (RFC 2104):
 """
 
 from binascii import b2a_base64
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from hashlib import sha256
 from itertools import accumulate
 from typing import NamedTuple
@@ -81,12 +81,23 @@ def _take_line(found: Entries, start: int, line: bytes) -> None:
         found.leaves.append(sha256(b"\x00" + sealed_bytes(raw, piece.event)).digest())
 
 
-def _hash_leaves(rows: Iterable[tuple[bytes, str | None, object]]) -> list[bytes]:
-    leaves = []
+def _hash_leaves(rows: Iterable[tuple[bytes, str | None, Sized]]) -> list[bytes]:
+    """The leaves of lines. As `_seal` has it, without a call and a copy for each: sealing and verifying are made of this."""
+    leaves: list[bytes] = []
+    keep, hash_of, encode = leaves.append, sha256, b2a_base64
     for line, salt, payload in rows:
         text = line if line[-1] == _BRACE else line.rstrip(b" ")
-        sealed = text if salt is None else _seal(text, salt, len(payload))  # type: ignore[arg-type]
-        leaves.append(sha256(b"\x00" + sealed).digest())
+        if salt is None:
+            keep(hash_of(b"\x00" + text).digest())
+            continue
+        start = len(text) - len(payload) - 1
+        key = salt.encode()
+        inner = hash_of(key.translate(_INNER) + _INNER_REST + text[start:-1]).digest()
+        digest = hash_of(key.translate(_OUTER) + _OUTER_REST + inner).digest()
+        commit = encode(digest, newline=False).translate(_URLSAFE)
+        # The last character is that of the padding.
+        whole = b'\x00%b,"commit":"%b"}' % (text[: start + 1 - SALT_PART_BYTES], commit[:-1])
+        keep(hash_of(whole).digest())
     return leaves
 
 
