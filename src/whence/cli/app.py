@@ -46,6 +46,7 @@ VERBS = {
         "seal": "Sign the journal as it is now",
         "verify": "Is all of it as it was sealed",
         "prove": "Proofs for others, who need no Whence",
+        "witness": "Watch other logs: sign that they only grow",
     },
     "Keep": {
         "erase": "Take payloads away for good; proofs stay",

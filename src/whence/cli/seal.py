@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from whence.cli.formats import format_pretty
 from whence.cli.options import Where, output_option, verb
@@ -48,6 +49,9 @@ def command(where: Where, follow: bool, output: str) -> None:
             wait=not follow, is_forced=False, progress=progress_bar("sealing", screen)
         )
         if sealed is not None:
+            witnessed = sealer.witness()
+            if witnessed is not None and witnessed.checkpoint == sealed.checkpoint:
+                sealed = msgspec.structs.replace(sealed, note=witnessed.note)
             screen.show(_say(sealed, output))
             _remark(sealed, screen)
         if follow:

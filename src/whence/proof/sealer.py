@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from whence.errors import StoreError, WhenceError
+from whence.errors import CorruptError, StoreError, WhenceError
 from whence.event import Event
 from whence.proof import keyring
 from whence.proof.erasing import (
@@ -29,12 +29,16 @@ from whence.proof.erasing import (
 )
 from whence.proof.folder import TreeFolder
 from whence.proof.keyring import Signer
-from whence.proof.sealing import Progress, Sealed, read_checkpoint, seal
+from whence.proof.notes import Note
+from whence.proof.policies import Policy, parse_policy
+from whence.proof.sealing import Progress, Sealed, keep_checkpoint, read_checkpoint, seal
 from whence.proof.settings import ProofSettings, read_proof_settings
+from whence.proof.witnessing import ask_all
 from whence.recorder.recorder import Recorder
 from whence.settings import Settings
 
 ALIVE_AFTER_S = 3600.0
+WITNESS_EVERY_S = 60.0
 
 _EVERY_S = 1.0
 
@@ -68,6 +72,7 @@ class Sealer:
         self._clock = clock
         self._signer: Signer | None = None
         self._sealed_s = clock()
+        self._witnessed_s = 0.0
 
     def signer(self) -> Signer:
         """The log's signer; a new key, announced in the journal, where there is none yet.
@@ -153,6 +158,32 @@ class Sealer:
             self._sealed_s = self._clock()
         return sealed
 
+    def witness(self) -> Sealed | None:
+        """Have the newest checkpoint signed by the witnesses of `[proof] policy`; None where there are none.
+
+        Raises:
+            RollbackError: a witness knows more of this log, or another history of it.
+            StoreError, CorruptError: the policy cannot be read, or a checkpoint not kept.
+        """
+        if self._settings.policy is None:
+            return None
+        shown = read_checkpoint(self._folder)
+        if shown is None:
+            return None
+        note, checkpoint = shown
+        policy = read_policy(Path(self._settings.policy), self._folder)
+        tree = TreeFolder(self._folder)
+        signatures = ask_all(policy, note, checkpoint, tree.consistency)
+        known = {(each.name, each.key_id): each for each in (*note.signatures, *signatures)}
+        signed = Note(note.text, tuple(known.values()))
+        with tree.locked(wait=True):
+            newest = read_checkpoint(self._folder)
+            if newest is not None and newest[1] == checkpoint:
+                keep_checkpoint(
+                    self._folder, signed, int(self._clock() * 1e9), is_kept=bool(signatures)
+                )
+        return Sealed(checkpoint, signed, checkpoint.size)
+
     def follow(
         self,
         stop: threading.Event,
@@ -172,6 +203,9 @@ class Sealer:
                 sealed = self.seal()
                 if sealed is not None and sealed.is_new:
                     tell(sealed)
+                if self._clock() - self._witnessed_s >= WITNESS_EVERY_S:
+                    self._witnessed_s = self._clock()
+                    self.witness()
                 said = ""
             except WhenceError as error:
                 if str(error) != said:
@@ -183,6 +217,17 @@ class Sealer:
     def _tell(self, type: str, data: dict[str, object]) -> None:
         if self._recorder is not None:
             self._recorder().emit_own(type, data)
+
+
+def read_policy(path: Path, folder: Path) -> Policy:
+    """Read a policy; a path that is not absolute is meant from the log's folder."""
+    whole = folder / path.expanduser()
+    try:
+        return parse_policy(whole.read_bytes())
+    except OSError as error:
+        raise StoreError(f"cannot read {whole}: {error.strerror}") from error
+    except CorruptError as error:
+        raise CorruptError(f"{whole}: {error}") from error
 
 
 class Sealing:
