@@ -20,13 +20,15 @@ if TYPE_CHECKING:
     "whence seal",
     "whence seal --follow                      every second, as a signer beside those who record",
     "whence seal > head.note                   a checkpoint to keep elsewhere",
+    "whence seal --rotate                      with a new key, handed over by the old one",
     short_help="Sign the journal as it is now.",
 )
 @click.option(
     "-f", "--follow", is_flag=True, help="Go on sealing every second if something is new."
 )
+@click.option("--rotate", is_flag=True, help="Have a new key take the place of the log's.")
 @output_option("short", "json")
-def command(where: Where, follow: bool, output: str) -> None:
+def command(where: Where, follow: bool, rotate: bool, output: str) -> None:
     """Seal the journal: every event so far gets its position, and the tree of all is signed.
 
     The first seal makes the log's key, outside of it. What is printed is the checkpoint: kept elsewhere, it proves later
@@ -38,6 +40,8 @@ def command(where: Where, follow: bool, output: str) -> None:
     from whence.proof.settings import read_proof_settings
 
     screen = where.screen
+    if rotate and follow:
+        raise click.UsageError("--rotate and --follow contradict each other")
     with where.open_journal() as asked, Log(asked.folder) as log:
         sealer = Sealer(
             log.folder,
@@ -48,6 +52,8 @@ def command(where: Where, follow: bool, output: str) -> None:
         sealed = sealer.seal(
             wait=not follow, is_forced=False, progress=progress_bar("sealing", screen)
         )
+        if rotate:
+            sealed = sealer.rotate()
         if sealed is not None:
             witnessed = sealer.witness()
             if witnessed is not None and witnessed.checkpoint == sealed.checkpoint:

@@ -3,6 +3,7 @@
     <origin>.key     the private key, a line, readable by its owner alone
     <origin>.head    the last head that it signed, a note; beside the key, where who writes the log need not reach
     <origin>.log     the folder of the log that it is for
+    <origin>.next    the key that takes its place, while it is being changed
 
 A name has its slashes written as `%2F`. The first seal of a log makes its key.
 """
@@ -107,6 +108,32 @@ def make_key(folder: Path, log: Path, origin: str | None) -> Signer:
     key = make_signer(origin or f"whence/{os.urandom(_RANDOM_BYTES).hex()}")
     keep_key(folder, log, key)
     return Signer(folder, key)
+
+
+def begin_rotation(folder: Path, signer: Signer) -> SignerKey:
+    """The key that is to take a signer's place: a new one, or the one of a change that was interrupted."""
+    path = _path(folder, signer.origin, "next")
+    content = _read(path)
+    if content is not None:
+        try:
+            return parse_signer(content.decode("utf-8", "replace").strip())
+        except CorruptError as error:
+            raise CorruptError(f"{path} holds no key: {error}") from error
+    key = make_signer(signer.origin)
+    replace_file(path, f"{key.text}\n".encode())
+    return key
+
+
+def is_rotating(folder: Path, signer: Signer) -> bool:
+    """Whether a change of the key was begun and not finished."""
+    return _path(folder, signer.origin, "next").exists()
+
+
+def finish_rotation(folder: Path, key: SignerKey) -> None:
+    """Put a new key in its place. The old one is gone: what it signed stays, and it signs nothing more."""
+    replace_file(_path(folder, key.name, "key"), f"{key.text}\n".encode())
+    with suppress(FileNotFoundError):
+        os.unlink(_path(folder, key.name, "next"))
 
 
 def keep_key(folder: Path, log: Path, key: SignerKey) -> None:

@@ -33,6 +33,7 @@ from whence.proof.notes import Note
 from whence.proof.policies import Policy, parse_policy
 from whence.proof.sealing import Progress, Sealed, keep_checkpoint, read_checkpoint, seal
 from whence.proof.settings import ProofSettings, read_proof_settings
+from whence.proof.succession import announce
 from whence.proof.witnessing import ask_all
 from whence.recorder.recorder import Recorder
 from whence.settings import Settings
@@ -88,7 +89,7 @@ class Sealer:
                 found = keyring.need_signer(keys, self._folder, origin)
             if found is None:
                 found = keyring.make_key(keys, self._folder, origin)
-                self._tell("key", {"vkey": str(found.key.verifier())})
+                self._tell("key", announce(found.key.verifier()))
             self._signer = found
         return self._signer
 
@@ -101,10 +102,15 @@ class Sealer:
     ) -> Sealed | None:
         """Seal what there is by now; fragments that were met are told in the journal, and that is sealed, too.
 
-        An erasure that was interrupted is finished first. Raises what `whence.proof.sealing.seal` does.
+        An erasure or a change of the key that was interrupted is finished first. Raises what `whence.proof.sealing.seal` does.
         """
         if self._recorder is not None and os.path.exists(self._folder / "tree" / INTENT):
             self._finish_erasing()
+        if self._recorder is not None and keyring.is_rotating(
+            self._settings.key_folder, self.signer()
+        ):
+            # The old key alone may have been retired by now, so what it signed alone would not be believed.
+            return self._finish_rotation()
         return self._seal(wait=wait, is_forced=is_forced, progress=progress)
 
     def erase(self, events: Collection[Event], *, reason: str, by: str) -> Erased:
@@ -156,6 +162,30 @@ class Sealer:
                 )
         if sealed is not None and sealed.is_new:
             self._sealed_s = self._clock()
+        return sealed
+
+    def rotate(self) -> Sealed:
+        """Have a new key take the place of the log's: announced in the journal, and the next checkpoint signed by both.
+
+        Interrupted, it is done again with the same new key. Raises what `seal` does.
+        """
+        if self._recorder is None:
+            raise StoreError(
+                "a new key is announced in the journal, which is open for reading only"
+            )
+        self.seal(wait=True)
+        keyring.begin_rotation(self._settings.key_folder, self.signer())
+        return self._finish_rotation()
+
+    def _finish_rotation(self) -> Sealed:
+        """Announce the key in waiting, and sign with both. The one path of a good day and a bad one."""
+        old = self.signer()
+        key = keyring.begin_rotation(self._settings.key_folder, old)
+        self._tell("key", announce(key.verifier(), old.key))
+        sealed = seal(self._folder, old, wait=True, is_forced=True, also=[key])
+        keyring.finish_rotation(self._settings.key_folder, key)
+        self._signer = None
+        assert sealed is not None
         return sealed
 
     def witness(self) -> Sealed | None:

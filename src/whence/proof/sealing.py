@@ -9,7 +9,7 @@ the signed size is cut away by the next seal, which is the same code.
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from whence.proof.entries import take_entries
 from whence.proof.files import replace_file, write_all
 from whence.proof.folder import Taken, TreeFolder
 from whence.proof.keyring import Signer
+from whence.proof.keys import SignerKey
 from whence.proof.notes import Note, parse_note, sign_note, verify_note
 from whence.proof.tree import EMPTY_ROOT
 
@@ -68,12 +69,13 @@ def seal(
     *,
     wait: bool = False,
     is_forced: bool = False,
+    also: Sequence[SignerKey] = (),
     progress: Progress = lambda _done, _in_all: None,
     clock: Callable[[], int] = time.time_ns,
 ) -> Sealed | None:
     """Seal what a journal has by now; None where another process seals it and `wait` is not asked for.
 
-    With `is_forced` a checkpoint is signed also where nothing is new.
+    With `is_forced` a checkpoint is signed also where nothing is new; `also` are further keys that sign it.
 
     Raises:
         RollbackError: the folder is not what the key signed last. Nothing is signed then.
@@ -95,7 +97,7 @@ def seal(
         if before and tree.hash(0, before) != root:
             raise RollbackError(f"the tree of {before:,} entries is not the one that was signed")
         checkpoint = Checkpoint(signer.origin, size, tree.hash(0, size))
-        note = sign_note(str(checkpoint), [signer.key])
+        note = sign_note(str(checkpoint), [signer.key, *also])
         # From here on this head is signed: whatever happens, the next one extends it.
         signer.store(note)
         keep_checkpoint(folder, note, clock())

@@ -22,11 +22,12 @@ from whence.proof.account import Account
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint
 from whence.proof.folder import Taken, TreeFolder
 from whence.proof.growing import GrowingTree
-from whence.proof.keys import VerifierKey, parse_verifier
+from whence.proof.keys import VerifierKey
 from whence.proof.looking import Looked, look
 from whence.proof.notes import Cosigned, Note, verify_note
 from whence.proof.policies import Policy
 from whence.proof.sealing import read_checkpoint, read_history
+from whence.proof.succession import Succession
 from whence.proof.tree import EMPTY_ROOT, HASH_BYTES, Hash
 
 Progress = Callable[[int, int], None]
@@ -118,7 +119,8 @@ def verify(
         looked_ns=time.time_ns(), witnesses=[], left_open=[], problems=[],
     )  # fmt: skip
     tree = TreeFolder(folder)
-    verification = _Verification(folder, tree, report, check_file)
+    trusted = list(keys) or (_log_keys(policy, checkpoint) if policy is not None else [])
+    verification = _Verification(folder, tree, report, check_file, Succession(trusted))
     try:
         ranges = verification.check_tiling(checkpoint.size)
         older = [found.size for _, found in verification.history()]
@@ -126,10 +128,9 @@ def verify(
         verification.read(ranges, checkpoint, older, workers, progress)
     except CorruptError as error:
         report.find(str(error))
-    trusted = list(keys) or (_log_keys(policy, checkpoint) if policy is not None else [])
     if trusted:
         report.key_from = keys_from if keys else "the policy"
-    verification.check_signature(note, trusted, policy)
+    verification.check_signature(note, policy)
     verification.check_history(checkpoint)
     verification.check_since(since, checkpoint)
     if head is not None and head.size > checkpoint.size:
@@ -148,7 +149,12 @@ class _Verification:
     """A verification while it goes on."""
 
     def __init__(
-        self, folder: Path, tree: TreeFolder, report: Report, check_file: CheckFile
+        self,
+        folder: Path,
+        tree: TreeFolder,
+        report: Report,
+        check_file: CheckFile,
+        succession: Succession,
     ) -> None:
         self._folder = folder
         self._tree = tree
@@ -159,7 +165,7 @@ class _Verification:
         self._grown = GrowingTree()
         self._is_stored_wrong = False
         self._roots: dict[int, Hash] = {}
-        self._told_keys: list[VerifierKey] = []
+        self._succession = succession
 
     def check_tiling(self, size: int) -> list[Taken]:
         """The ranges below the signed size, which have to tile each segment from its first byte."""
@@ -257,9 +263,9 @@ class _Verification:
             report.files += 1
             if problem is not None:
                 self._account.wrong_files.append((position, problem))
-        for _, event in looked.told:
-            if event.type == "key" and isinstance(event.data, dict):
-                self._take_key(event.data.get("vkey"))
+        for position, event in looked.told:
+            if event.type == "key":
+                self._succession.take(position, event.data)
 
     def _grow(self, leaves: bytes, wanted: list[int]) -> None:
         """Add leaves, with a stop at each size whose root is wanted, and compare what follows with the stored levels."""
@@ -348,12 +354,10 @@ class _Verification:
 
     # -- signatures --------------------------------------------------------------------------------
 
-    def check_signature(
-        self, note: Note, trusted: Sequence[VerifierKey], policy: Policy | None
-    ) -> None:
-        """Check who signed the newest checkpoint: a trusted key, or one that the log itself names."""
+    def check_signature(self, note: Note, policy: Policy | None) -> None:
+        """Check who signed the newest checkpoint: a trusted key, one that the log itself names, or one that it was handed over to."""
         report = self._report
-        keys = list(trusted) or self._told_keys
+        keys = self._succession.keys_at(report.size)
         if not keys:
             report.find(
                 "no key is known: none was given, and the journal names none", is_unread=True
@@ -382,8 +386,12 @@ class _Verification:
     def check_history(self, checkpoint: Checkpoint) -> None:
         """Each checkpoint that was kept has to be a beginning of the newest."""
         try:
-            for _, found in self.history():
-                self._check_older(found, checkpoint, "checkpoints.jsonl")
+            for note, found in self.history():
+                if self._check_older(found, checkpoint, "checkpoints.jsonl"):
+                    # That it extends them is what counts; a signature of a key that is not known says nothing.
+                    verify_note(note, self._succession.keys_at(found.size))
+        except ProofError as error:
+            self._report.find(f"checkpoints.jsonl: {error}")
         except CorruptError as error:
             self._report.find(str(error))
 
@@ -397,9 +405,9 @@ class _Verification:
         except CorruptError as error:
             report.find(f"the older checkpoint: {error}")
             return
-        key = parse_verifier(report.key) if report.key is not None else None
+        keys = self._succession.keys_at(found.size)
         try:
-            if key is not None and not verify_note(since, [key]):
+            if keys and not verify_note(since, keys):
                 report.find(
                     "the older checkpoint is not signed by the key of this log", is_unread=True
                 )
@@ -441,14 +449,6 @@ class _Verification:
             if all(each.message != message for each in self._report.problems):
                 self._report.find(message)
         return found
-
-    def _take_key(self, text: object) -> None:
-        try:
-            key = parse_verifier(text if isinstance(text, str) else "")
-        except CorruptError:
-            return
-        if key not in self._told_keys:
-            self._told_keys.append(key)
 
 
 def _log_keys(policy: Policy, checkpoint: Checkpoint) -> list[VerifierKey]:
