@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -27,8 +28,24 @@ if TYPE_CHECKING:
     "-f", "--follow", is_flag=True, help="Go on sealing every second if something is new."
 )
 @click.option("--rotate", is_flag=True, help="Have a new key take the place of the log's.")
+@click.option(
+    "--anchor-git",
+    metavar="PATH",
+    type=click.Path(path_type=Path),
+    help="Commit the checkpoint to a git repository.",
+)
+@click.option(
+    "--anchor-time", metavar="URL", help="Have the checkpoint stamped by an authority (RFC 3161)."
+)
 @output_option("short", "json")
-def command(where: Where, follow: bool, rotate: bool, output: str) -> None:
+def command(
+    where: Where,
+    follow: bool,
+    rotate: bool,
+    anchor_git: Path | None,
+    anchor_time: str | None,
+    output: str,
+) -> None:
     """Seal the journal: every event so far gets its position, and the tree of all is signed.
 
     The first seal makes the log's key, outside of it. What is printed is the checkpoint: kept elsewhere, it proves later
@@ -60,9 +77,21 @@ def command(where: Where, follow: bool, rotate: bool, output: str) -> None:
                 sealed = msgspec.structs.replace(sealed, note=witnessed.note)
             screen.show(_say(sealed, output))
             _remark(sealed, screen)
+            _anchor(log.folder, sealed, screen, anchor_git, anchor_time)
         if follow:
             screen.note("sealing; Ctrl-C ends it")
             sealer.follow(threading.Event(), lambda each: _remark(each, screen))
+
+
+def _anchor(
+    folder: Path, sealed: "Sealed", screen: Screen, git: Path | None, time: str | None
+) -> None:
+    from whence.proof.anchoring import anchor_in_git, anchor_in_time
+
+    if git is not None:
+        screen.note(f"committed: {anchor_in_git(git, sealed.note, sealed.checkpoint)}")
+    if time is not None:
+        screen.note(f"stamped: {anchor_in_time(time, folder, sealed.note, sealed.checkpoint)}")
 
 
 def _say(sealed: "Sealed", output: str) -> Iterator[str]:
