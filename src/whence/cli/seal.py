@@ -49,9 +49,11 @@ def command(
     """Seal the journal: every event so far gets its position, and the tree of all is signed.
 
     The first seal makes the log's key, outside of it. What is printed is the checkpoint: kept elsewhere, it proves later
-    that the journal only grew (`whence verify --since-checkpoint FILE`).
+    that the journal only grew (`whence verify --since-checkpoint FILE`). With --follow it also prunes daily what
+    [retention] keep says, and asks the witnesses each minute.
     """
     from whence.cli.erase import owners_of
+    from whence.cli.prune import prune_by_settings
     from whence.log import Log
     from whence.proof.sealer import Sealer
     from whence.proof.settings import read_proof_settings
@@ -80,7 +82,11 @@ def command(
             _anchor(log.folder, sealed, screen, anchor_git, anchor_time)
         if follow:
             screen.note("sealing; Ctrl-C ends it")
-            sealer.follow(threading.Event(), lambda each: _remark(each, screen))
+            sealer.follow(
+                threading.Event(),
+                lambda each: _remark(each, screen),
+                daily=lambda: prune_by_settings(log.folder, screen),
+            )
 
 
 def _anchor(

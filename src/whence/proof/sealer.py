@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -42,6 +43,7 @@ ALIVE_AFTER_S = 3600.0
 WITNESS_EVERY_S = 60.0
 
 _EVERY_S = 1.0
+_DAY_S = 86_400.0
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -89,7 +91,7 @@ class Sealer:
                 found = keyring.need_signer(keys, self._folder, origin)
             if found is None:
                 found = keyring.make_key(keys, self._folder, origin)
-                self._tell("key", announce(found.key.verifier()))
+                self._try_to_tell("key", announce(found.key.verifier()))
             self._signer = found
         return self._signer
 
@@ -154,7 +156,7 @@ class Sealer:
         )
         if sealed is not None and sealed.fragments and self._recorder is not None:
             for each in sealed.fragments:
-                self._tell("fragment", msgspec.structs.asdict(each))
+                self._try_to_tell("fragment", msgspec.structs.asdict(each))
             again = seal(self._folder, self.signer(), wait=wait)
             if again is not None:
                 sealed = msgspec.structs.replace(
@@ -219,20 +221,24 @@ class Sealer:
         stop: threading.Event,
         tell: Callable[[Sealed], None] = lambda _sealed: None,
         *,
+        daily: Callable[[], None] = lambda: None,
         every_s: float = _EVERY_S,
     ) -> None:
         """Seal every second if something changed, until `stop` is set. When nothing happens, say each hour that we live.
 
-        What goes wrong is logged once, and tried again.
+        `daily` is done at the beginning and once a day. What goes wrong is logged once, and tried again.
         """
-        said = ""
+        said, done_s = "", 0.0
         while True:
             try:
                 if self._clock() - self._sealed_s >= ALIVE_AFTER_S and self._recorder is not None:
-                    self._tell("alive", {})
+                    self._try_to_tell("alive", {})
                 sealed = self.seal()
                 if sealed is not None and sealed.is_new:
                     tell(sealed)
+                if self._clock() - done_s >= _DAY_S:
+                    done_s = self._clock()
+                    daily()
                 if self._clock() - self._witnessed_s >= WITNESS_EVERY_S:
                     self._witnessed_s = self._clock()
                     self.witness()
@@ -244,9 +250,16 @@ class Sealer:
             if stop.wait(every_s):
                 return
 
-    def _tell(self, type: str, data: dict[str, object]) -> None:
+    def _tell(self, type: str, data: dict[str, Any]) -> None:
         if self._recorder is not None:
             self._recorder().emit_own(type, data)
+
+    def _try_to_tell(self, type: str, data: dict[str, Any]) -> None:
+        """Tell what is good to know; who may only read the journal seals all the same."""
+        try:
+            self._tell(type, data)
+        except StoreError as error:
+            _logger.warning("cannot tell of %s in the journal: %s", type, error)
 
 
 def read_policy(path: Path, folder: Path) -> Policy:

@@ -385,6 +385,28 @@ def test_old_payloads_are_pruned_and_held_ones_left(case: Case) -> None:
     assert _ask(case, "verify").returncode == 0
 
 
+def test_what_is_older_than_it_is_kept_goes_by_itself(case: Case) -> None:
+    (case.folder / "whence.toml").write_text('[retention]\nkeep = "180 days"\n')
+    with whence.open(case.folder) as log:
+        log.recorder.clock = lambda: 1_600_000_000 * 10**9
+        log.emit("ops", "old", target="eve", data={"text": "long ago"})
+    environment = {**os.environ, "WHENCE_KEYS": str(case.settings.keys)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "whence", "-C", str(case.folder), "seal", "--follow"], env=environment,
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    ) as sealer:  # fmt: skip
+        assert sealer.stderr is not None
+        for line in sealer.stderr:
+            if line.startswith("erased"):
+                break
+        sealer.send_signal(signal.SIGINT)
+
+    with whence.open(case.folder, read_only=True) as log:
+        [event] = log.events(whence.Query(target="eve"))
+    assert event.data is None
+    assert case.holds_secret() != []
+
+
 def test_a_line_that_somebody_made_up_is_not_written_over(case: Case) -> None:
     """An id in a payload is no line of that event."""
     [first, *_] = case.events()
