@@ -341,6 +341,16 @@ def test_a_tree_that_is_longer_than_what_was_signed_is_cut_and_one_that_is_short
         seal(case.folder, case.signer)
 
 
+def test_what_was_sealed_and_is_gone_is_an_alarm_for_who_seals(case: Case) -> None:
+    content = case.segment.read_bytes()
+    os.truncate(case.segment, len(content) - 30)
+    with pytest.raises(RollbackError, match="is shorter than it was"):
+        seal(case.folder, case.signer)
+    case.segment.unlink()
+    with pytest.raises(RollbackError, match="is gone"):
+        seal(case.folder, case.signer)
+
+
 def test_a_clock_that_was_set_back_changes_no_verdict(case: Case) -> None:
     """Position is the order that is proven; time is what the writer claimed."""
     with whence.open(case.folder) as log:

@@ -214,14 +214,16 @@ def _take(folder: Path, tree: TreeFolder, progress: Progress) -> tuple[LostBytes
     try:
         reader.check_format()
         reached = {each.segment: each.end for each in tree.ranges()}
+        sizes = {segment.name: segment.size for segment in reader.segments()}
+        for name, end in reached.items():
+            if end > sizes.get(name, 0):
+                what = "is shorter than it was" if name in sizes else "is gone"
+                raise RollbackError(f"segment {name} was sealed to {end:,} and {what}")
         due = [
-            (segment.name, reached.get(segment.name, 0), segment.size)
-            for segment in reader.segments()
-            if segment.size > reached.get(segment.name, 0)
+            (name, reached.get(name, 0), size)
+            for name, size in sizes.items()
+            if size > reached.get(name, 0)
         ]
-        for segment in {*reached} - {each.name for each in reader.segments()}:
-            if reached[segment]:
-                raise RollbackError(f"segment {segment} was sealed and is gone")
         for name, _, _ in due:
             _sync_segment(folder, name)
         fragments: list[LostBytes] = []
