@@ -12,7 +12,8 @@ WHEEL_VENV := .venv-wheel
 BENCH_VENV := .venv-bench
 BIN := $(VENV)/bin
 WHEEL_FOLDER := build/wheel
-WHEEL_TESTS := tests/docs tests/integration tests/contract tests/unit/cli tests/unit/tracing tests/unit/test_*.py
+WHEEL_TESTS := tests/docs tests/integration tests/unit/cli tests/unit/tracing tests/unit/test_*.py \
+	tests/unit/proof/test_proving.py
 
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-input
 LOCKED := $(PIP_INSTALL) --require-hashes --requirement

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from whence.ask.timeline import Timeline
     from whence.index import Index, Place, Problem, Statistic
     from whence.proof.sealer import Sealing
+    from whence.proof.verifying import Report
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
     from whence.runs.recording import Run
@@ -392,6 +393,12 @@ class Log:
             note=self._warn,
             progress=progress,
         )
+
+    def verify(self, **options: Any) -> "Report":
+        """Verify what is sealed; see `whence.proof.verifying.verify` for the options. `report.is_verified` alone is no verdict."""
+        from whence.proof.verifying import verify
+
+        return verify(self.folder, **options)
 
     def close(self) -> None:
         """Write what is left and give everything back. Closing twice is fine."""

@@ -288,3 +288,13 @@ def test_whenever_a_sealer_is_killed_its_heads_extend_each_other(
     assert not report.is_broken, report.problems[:3]
     for note, _ in read_history(tmp_path / ".whence"):
         assert verify_note(note, [signer.key.verifier()])
+
+
+def test_the_handle_verifies_what_is_sealed(tmp_path: Path, signer: Signer) -> None:
+    _record(tmp_path)
+    _seal(tmp_path, signer)
+    with whence.open(tmp_path / ".whence", read_only=True) as log:
+        report = log.verify(keys=[signer.key.verifier()])
+
+    assert report.is_verified
+    assert (report.key_from, report.size) == ("given", 5)
