@@ -132,8 +132,12 @@ def is_rotating(folder: Path, signer: Signer) -> bool:
 def finish_rotation(folder: Path, key: SignerKey) -> None:
     """Put a new key in its place. The old one is gone: what it signed stays, and it signs nothing more."""
     replace_file(_path(folder, key.name, "key"), f"{key.text}\n".encode())
-    with suppress(FileNotFoundError):
-        os.unlink(_path(folder, key.name, "next"))
+    path = _path(folder, key.name, "next")
+    try:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+    except OSError as error:
+        raise StoreError(f"cannot remove {path}: {error.strerror}") from error
 
 
 def keep_key(folder: Path, log: Path, key: SignerKey) -> None:

@@ -183,6 +183,12 @@ class Sealer:
         """Announce the key in waiting, and sign with both. The one path of a good day and a bad one."""
         old = self.signer()
         key = keyring.begin_rotation(self._settings.key_folder, old)
+        if key.verifier() == old.key.verifier():
+            # It had taken its place already, and nothing but its waiting was left to be ended.
+            keyring.finish_rotation(self._settings.key_folder, key)
+            sealed = self._seal(wait=True)
+            assert sealed is not None
+            return sealed
         self._tell("key", announce(key.verifier(), old.key))
         sealed = seal(self._folder, old, wait=True, is_forced=True, also=[key])
         keyring.finish_rotation(self._settings.key_folder, key)
