@@ -67,7 +67,7 @@ def paced(seal_too: bool) -> float:
     with scratch() as folder:
         (folder / ".whence").mkdir()
         keys = folder / "keys"
-        said = f'[proof]\nkeys = "{keys}"\nseal = "{"auto" if seal_too else "off"}"\n'
+        said = f'[proof]\nkeys = "{keys}"\nseal = "{"on" if seal_too else "off"}"\n'
         (folder / ".whence" / "whence.toml").write_text(said, encoding="utf-8")
         taken = []
         with whence.open(folder / ".whence") as log:

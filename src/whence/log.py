@@ -155,7 +155,7 @@ class Log:
                 from whence.recorder.making import make_recorder
 
                 self._recorder = make_recorder(self.folder, self.settings, self._durability)
-                if self.settings.others.get("proof"):
+                if self.settings.others.get("proof") or os.path.exists(self.folder / "checkpoint"):
                     from whence.proof.sealer import begin_sealing
 
                     self._sealing = begin_sealing(self._recorder, self.settings)

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ WITNESS_EVERY_S = 60.0
 
 _EVERY_S = 1.0
 _DAY_S = 86_400.0
+_FORK_WAITS_S = 2.0
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -76,6 +78,7 @@ class Sealer:
         self._signer: Signer | None = None
         self._sealed_s = clock()
         self._witnessed_s = 0.0
+        self._said, self._done_s = "", 0.0
 
     def signer(self) -> Signer:
         """The log's signer; a new key, announced in the journal, where there is none yet.
@@ -228,33 +231,39 @@ class Sealer:
         tell: Callable[[Sealed], None] = lambda _sealed: None,
         *,
         daily: Callable[[], None] = lambda: None,
+        around: AbstractContextManager[object] = nullcontext(),
         every_s: float = _EVERY_S,
     ) -> None:
         """Seal every second if something changed, until `stop` is set. When nothing happens, say each hour that we live.
 
-        `daily` is done at the beginning and once a day. What goes wrong is logged once, and tried again.
+        `daily` is done at the beginning and once a day; `around` is held meanwhile. What goes wrong is logged once, and tried again.
         """
-        said, done_s = "", 0.0
+        self._said, self._done_s = "", 0.0
         while True:
-            try:
-                if self._clock() - self._sealed_s >= ALIVE_AFTER_S and self._recorder is not None:
-                    self._try_to_tell("alive", {})
-                sealed = self.seal()
-                if sealed is not None and sealed.is_new:
-                    tell(sealed)
-                if self._clock() - done_s >= _DAY_S:
-                    done_s = self._clock()
-                    daily()
-                if self._clock() - self._witnessed_s >= WITNESS_EVERY_S:
-                    self._witnessed_s = self._clock()
-                    self.witness()
-                said = ""
-            except WhenceError as error:
-                if str(error) != said:
-                    said = str(error)
-                    _logger.warning("cannot seal %s: %s", self._folder, error)
+            with around:
+                self._go_on(tell, daily)
             if stop.wait(every_s):
                 return
+
+    def _go_on(self, tell: Callable[[Sealed], None], daily: Callable[[], None]) -> None:
+        now = self._clock()
+        try:
+            if now - self._sealed_s >= ALIVE_AFTER_S:
+                self._try_to_tell("alive", {})
+            sealed = self.seal()
+            if sealed is not None and sealed.is_new:
+                tell(sealed)
+            if now - self._done_s >= _DAY_S:
+                self._done_s = now
+                daily()
+            if now - self._witnessed_s >= WITNESS_EVERY_S:
+                self._witnessed_s = now
+                self.witness()
+            self._said = ""
+        except WhenceError as error:
+            if str(error) != self._said:
+                self._said = str(error)
+                _logger.warning("cannot seal %s: %s", self._folder, error)
 
     def _tell(self, type: str, data: dict[str, Any]) -> None:
         if self._recorder is not None:
@@ -280,27 +289,45 @@ def read_policy(path: Path, folder: Path) -> Policy:
 
 
 class Sealing:
-    """Sealing that goes on in a thread of its own while a process records."""
+    """Sealing that goes on in a thread of its own while a process records.
+
+    A fork waits until the seal at hand is done, so that no child begins with a lock that nobody will ever give back. A child does not
+    seal: the process that it came from does, or the next one.
+    """
 
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
-        self._begin()
-        os.register_at_fork(after_in_child=self._begin)
-
-    def _begin(self) -> None:
+        self._process = os.getpid()
         self._stop = threading.Event()
+        # Held while it seals, and during a fork.
+        self._busy = threading.Lock()
+        self._is_fork_waited_for = False
         self._thread = threading.Thread(
-            target=self._sealer.follow, args=(self._stop,), name="whence-sealer", daemon=True
-        )
+            target=sealer.follow, args=(self._stop,), kwargs={"around": self._busy}, name="whence-sealer",
+            daemon=True,
+        )  # fmt: skip
         self._thread.start()
+        os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
+
+    def _before_fork(self) -> None:
+        if self._process == os.getpid():
+            self._is_fork_waited_for = self._busy.acquire(timeout=_FORK_WAITS_S)
+
+    def _after_fork(self) -> None:
+        if self._is_fork_waited_for and self._process == os.getpid():
+            self._is_fork_waited_for = False
+            self._busy.release()
 
     def stop(self) -> None:
         """End the thread, which finishes the seal that it is at."""
-        self._stop.set()
-        self._thread.join()
+        if self._process == os.getpid():
+            self._stop.set()
+            self._thread.join()
 
     def finish(self) -> None:
         """Seal what was written since; what stands in the way is logged, and the next process seals it."""
+        if self._process != os.getpid():
+            return
         try:
             self._sealer.seal()
         except WhenceError as error:
@@ -308,8 +335,21 @@ class Sealing:
 
 
 def begin_sealing(recorder: Recorder, settings: Settings) -> Sealing | None:
-    """Seal while a process records, where `[proof] seal` says so."""
+    """Seal while a process records: always, never, or once the log was sealed with a key that is here; `[proof] seal` says which."""
     wanted = read_proof_settings(settings)
-    if wanted.seal != "auto":
+    if wanted.seal == "off" or (wanted.seal == "auto" and not _has_key(recorder.folder, wanted)):
         return None
     return Sealing(Sealer(recorder.folder, wanted, lambda: recorder))
+
+
+def _has_key(folder: Path, settings: ProofSettings) -> bool:
+    """Whether the log was sealed before, with a key that this process can read."""
+    try:
+        shown = read_checkpoint(folder)
+        if shown is None:
+            return False
+        return keyring.find_signer(settings.key_folder, folder, shown[1].origin) is not None
+    except (WhenceError, OSError, RuntimeError) as error:
+        # Whoever seals is told; who only records goes on.
+        _logger.info("not sealing %s: %s", folder, error)
+        return False

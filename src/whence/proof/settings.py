@@ -2,7 +2,7 @@
 
 `[retention]` may say `keep`: a span such as "180 days", after which `whence prune` takes payloads away.
 
-`policy`: a file with the witnesses to ask, in the form of C2SP's tlog-policy. `origin`: the log's name in its checkpoints; `keys`: the folder of the signing keys; `seal`: "auto" or "off".
+`policy`: a file with the witnesses to ask, in the form of C2SP's tlog-policy. `origin`: the log's name in its checkpoints; `keys`: the folder of the signing keys; `seal`: "auto", "on" or "off".
 """
 
 from pathlib import Path
@@ -20,7 +20,7 @@ class ProofSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     origin: str | None = None
     keys: str | None = None
     policy: str | None = None
-    seal: Literal["auto", "off"] = "off"
+    seal: Literal["auto", "on", "off"] = "auto"
 
     @property
     def key_folder(self) -> Path:

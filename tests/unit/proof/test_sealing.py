@@ -1,5 +1,6 @@
 """Sealing: positions, keys outside of the log, one sealer at a time, and nothing signed that is not on disk."""
 
+import hashlib
 import multiprocessing
 import os
 import signal
@@ -188,7 +189,7 @@ def test_it_goes_on_by_itself_while_a_process_records(
     monkeypatch.setenv("WHENCE_KEYS", str(tmp_path / "keys"))
     (tmp_path / ".whence").mkdir()
     (tmp_path / ".whence" / "whence.toml").write_text(
-        '[proof]\nseal = "auto"\norigin = "whence/auto"\n'
+        '[proof]\nseal = "on"\norigin = "whence/auto"\n'
     )
     with whence.open(tmp_path / ".whence") as log:
         for number in range(100):
@@ -197,6 +198,55 @@ def test_it_goes_on_by_itself_while_a_process_records(
 
     assert report.is_verified
     assert (report.origin, report.unsealed, report.size) == ("whence/auto", 0, 103)
+
+
+@pytest.mark.parametrize(("said", "is_sealed"), [("", True), ("auto", True), ("off", False)])
+def test_a_log_that_was_sealed_once_goes_on_by_itself_where_its_key_is(
+    tmp_path: Path, signer: Signer, monkeypatch: pytest.MonkeyPatch, said: str, is_sealed: bool
+) -> None:
+    _record(tmp_path)
+    assert verify_unsealed(tmp_path) is None
+    _seal(tmp_path, signer)
+    if said:
+        (tmp_path / ".whence" / "whence.toml").write_text(f'[proof]\nseal = "{said}"\n')
+    # Who has no key here records, and leaves it to those who do.
+    monkeypatch.setenv("WHENCE_KEYS", str(tmp_path / "nobody"))
+    _record(tmp_path)
+    assert verify_unsealed(tmp_path) == 5
+    monkeypatch.setenv("WHENCE_KEYS", str(tmp_path / "keys"))
+    _record(tmp_path)
+    assert verify_unsealed(tmp_path) == (0 if is_sealed else 10)
+
+
+def test_a_forked_child_records_and_leaves_sealing_to_its_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WHENCE_KEYS", str(tmp_path / "keys"))
+    (tmp_path / ".whence").mkdir()
+    (tmp_path / ".whence" / "whence.toml").write_text('[proof]\nseal = "on"\n')
+    with whence.open(tmp_path / ".whence") as log:
+        for number in range(20):
+            log.emit("ops", "parent", data={"number": number})
+            child = os.fork()
+            if child == 0:
+                log.emit("ops", "child", data={"number": number})
+                # What a lock held at the fork would stop for ever.
+                hashlib.sha256(b"x").digest()
+                names = {each.name for each in threading.enumerate()}
+                log.close()
+                os._exit(1 if "whence-sealer" in names else 0)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    report = verify(tmp_path / ".whence")
+
+    assert report.is_verified
+    assert report.unsealed == 0
+
+
+def verify_unsealed(tmp_path: Path) -> int | None:
+    """How many events are not sealed yet; None where nothing is."""
+    if not (tmp_path / ".whence" / "checkpoint").exists():
+        return None
+    return verify(tmp_path / ".whence").unsealed
 
 
 def test_what_goes_wrong_while_it_goes_on_is_said_once(
