@@ -13,6 +13,7 @@ from whence.draw.amounts import format_ago, format_count, format_size
 
 if TYPE_CHECKING:
     from whence.log import Log
+    from whence.proof.checkpoints import Checkpoint
     from whence.proof.keys import VerifierKey
     from whence.proof.notes import Note
     from whence.proof.policies import Policy
@@ -49,11 +50,13 @@ def command(
 
     screen = where.screen
     with where.open_journal() as log:
-        keys, keys_from, head = _find_keys(log, key)
+        keys, keys_from, head, unread = _find_keys(log, key, policy)
         report = verify(
             log.folder, keys=keys, keys_from=keys_from, policy=_read_policy(policy), since=_read_note(since),
             head=head, check_file=_file_checker(log), progress=progress_bar("verifying", screen),
         )  # fmt: skip
+        if unread:
+            report.find(f"the signer's account: {unread}", is_unread=True)
         if output == "json":
             screen.show(format_pretty(_keys(report)).splitlines())
         else:
@@ -64,8 +67,13 @@ def command(
         exit_with(FAILED if report.is_broken else NOT_FOUND)
 
 
-def _find_keys(log: "Log", key: str | None) -> "tuple[list[VerifierKey], str, Any]":
-    """The key given, else that of this machine's keyring; and the last head that the signer here signed."""
+def _find_keys(
+    log: "Log", key: str | None, policy: str | None
+) -> "tuple[list[VerifierKey], str, Checkpoint | None, str]":
+    """The key given, else that of this machine's keyring unless a policy says whom to believe; what its signer signed last.
+
+    The last is what stood in the way of asking the keyring.
+    """
     from whence.errors import WhenceError
     from whence.proof.keyring import find_signer
     from whence.proof.keys import parse_verifier
@@ -74,20 +82,20 @@ def _find_keys(log: "Log", key: str | None) -> "tuple[list[VerifierKey], str, An
 
     settings = read_proof_settings(log.settings)
     signer = head = None
+    unread = ""
+    shown = read_checkpoint(log.folder)
     try:
-        shown = read_checkpoint(log.folder)
         origin = shown[1].origin if shown is not None else settings.origin
         signer = find_signer(settings.key_folder, log.folder, origin)
         head = signer.head() if signer is not None else None
-    except WhenceError:
-        # The keyring is somebody else's: then the signer's account is not known here.
-        signer = None
+    except WhenceError as error:
+        unread = str(error)
     if key is not None:
         text = _read_text(Path(key)) if "+" not in key else key
-        return [parse_verifier(text.strip())], "given", head
-    if signer is not None:
-        return [signer.key.verifier()], "this machine's keyring", head
-    return [], "", head
+        return [parse_verifier(text.strip())], "given", head, unread
+    if signer is not None and policy is None:
+        return [signer.key.verifier()], "this machine's keyring", head, unread
+    return [], "", head, unread
 
 
 def _file_checker(log: "Log") -> Any:
@@ -188,6 +196,11 @@ def _facts(report: "Report") -> Iterator[tuple[str, str]]:
     )
     yield "witnesses", seen or "none: whoever holds the key on this machine could have rewritten it"
     yield "exposed", f"{format_count(report.unsealed, 'event')} not sealed yet"
+    if report.above:
+        yield (
+            "above",
+            f"{format_count(report.above, 'entry', 'entries')} in tree/ are not signed: a seal is under way, or was cut off",
+        )
     yield (
         "payloads",
         (
@@ -224,6 +237,7 @@ def _keys(report: "Report") -> dict[str, Any]:
         "proven_since": report.proven_since,
         "witnesses": [{"name": each.key.name, "time": each.time_s} for each in report.witnesses],
         "unsealed": report.unsealed,
+        "above": report.above,
         "payloads": report.payloads,
         "erased": report.erased,
         "private": report.private,

@@ -1,6 +1,7 @@
 """What a journal's events say of its completeness: counts of writers, what was erased, which fragments were reported. Pure."""
 
 from collections.abc import Callable, Iterable, Iterator
+from hashlib import sha256
 from typing import Any
 
 from whence.proof.folder import Taken
@@ -97,19 +98,34 @@ class Account:
                 )
 
     def _find_fragments(self) -> Iterator[Found]:
+        reported: set[tuple[str, int]] = set()
         for position, data in self._reported:
             if not isinstance(data, dict):
                 continue
-            place = str(data.get("segment")), data.get("offset")
-            if place in self._blanked:
-                continue
-            found = self._fragments.get(place)  # type: ignore[arg-type]
-            if found != (data.get("length"), data.get("sha256")):
+            place: tuple[str, Any] = str(data.get("segment")), data.get("offset")
+            reported.add(place)
+            found = self._fragments.get(place)
+            if found != (data.get("length"), data.get("sha256")) and not self._is_blank(place):
                 yield (
                     f"the fragment in {place[0]} at {place[1]} is not what was reported",
                     position,
                     False,
                 )
+        for place, (length, _) in self._fragments.items():
+            # What nobody reported is not covered by anything that was signed, and could say whatever it wants.
+            if place not in reported and not self._is_blank(place):
+                yield (
+                    f"{length:,} bytes in {place[0]} at {place[1]:,} are no event, and no sealed event reports them",
+                    None,
+                    True,
+                )
+
+    def _is_blank(self, place: tuple[str, int]) -> bool:
+        """Whether a sealed event says that a fragment was blanked, and it is."""
+        if place not in self._blanked:
+            return False
+        length, digest = self._fragments.get(place, (0, ""))
+        return length == 0 or digest == sha256(b" " * length).hexdigest()
 
 
 def read_positions(data: object) -> list[tuple[int, int]]:

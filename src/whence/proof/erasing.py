@@ -32,6 +32,9 @@ ERASED = "erased"
 
 _CHUNK = 8 * 1024 * 1024
 _LINE_MAX = 16 * 1024 * 1024
+_ROWS_TOLD = 500
+"""So many positions and fragments an event tells of: their text stays well under what goes to a blob."""
+_REASON_BYTES_MAX = 4_096
 _ID = re.compile(rb'\{"id":"((?:[^"\\]|\\.){1,512})"', re.DOTALL).finditer
 
 
@@ -83,9 +86,12 @@ def plan(
     The events come with their payloads, also those that are in blobs.
 
     Raises:
+        ValueError: the reason is longer than the journal should keep for ever.
         StoreError: one of them is not sealed yet.
         CorruptError: a line cannot be written over.
     """
+    if len(reason.encode("utf-8", "replace")) > _REASON_BYTES_MAX:
+        raise ValueError(f"reason is longer than {_REASON_BYTES_MAX:,} bytes")
     wanted = {each.id: each for each in events if len(each.payload)}
     if not wanted:
         return None
@@ -98,7 +104,9 @@ def plan(
         event = _event_of(raw)
         if event is None:
             fragments.append((segment, offset, len(raw)))
-            strokes.append(Stroke(segment, offset, " " * len(raw)))
+            continue
+        if (event.w, event.n) != (wanted[event.id].w, wanted[event.id].n):
+            # Another event that bears the same id: nobody asked for it, and it may be held.
             continue
         position = tree.find(segment, offset, size)
         if position is None:
@@ -116,6 +124,10 @@ def plan(
                     entry.decode().ljust(len(entry.decode()) + len(raw) - len(entry)),
                 )
             )
+    fragments += [
+        (segment, offset, len(raw)) for segment, offset, raw in find_tails(folder, wanted)
+    ]
+    strokes += [Stroke(segment, offset, " " * size) for segment, offset, size in fragments]
     missing = wanted.keys() - sealed
     if missing:
         raise StoreError(f"{min(missing)} is in no line of the journal")
@@ -148,9 +160,7 @@ def plan(
 
 def find_lines(folder: Path, ids: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
     """Every stretch of the journal that bears one of these ids: lines, copies written again, and fragments."""
-    wanted = {
-        json.dumps(each, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass") for each in ids
-    }
+    wanted = _as_written(ids)
     reader = Reader(folder)
     try:
         for segment in reader.segments():
@@ -175,6 +185,36 @@ def _pieces(
             if piece.event is None or (first == at and piece.event.id in ids):
                 yield name, start + first, line[piece.offset : piece.offset + piece.length]
             return
+
+
+def find_tails(folder: Path, ids: Collection[str]) -> Iterator[tuple[str, int, bytes]]:
+    """What stands behind a segment's last newline and bears one of these ids: a write of it that was cut off."""
+    wanted = _as_written(ids)
+    reader = Reader(folder)
+    try:
+        for segment in reader.segments():
+            start = max(0, segment.size - _LINE_MAX)
+            content = _read(segment_path(folder, segment.name), start, segment.size - start)
+            begin = content.rfind(b"\n") + 1
+            if any(found[1] in wanted for found in _ID(content, begin)):
+                yield segment.name, start + begin, content[begin:]
+    finally:
+        reader.close()
+
+
+def _read(path: Path, start: int, size: int) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            return file.read(size)
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _as_written(ids: Collection[str]) -> set[bytes]:
+    return {
+        json.dumps(each, ensure_ascii=False)[1:-1].encode("utf-8", "surrogatepass") for each in ids
+    }
 
 
 def write_intent(folder: Path, intent: Intent) -> None:
@@ -205,8 +245,9 @@ def read_intent(folder: Path) -> Intent | None:
     return intent
 
 
-def is_told(folder: Path, intent: Intent) -> bool:
-    """Whether the journal has the event of an erasure already."""
+def find_told(folder: Path, intent: Intent) -> set[int]:
+    """Which parts of what is to be told of an erasure the journal has already."""
+    found: set[int] = set()
     reader = Reader(folder)
     try:
         for segment in reader.segments():
@@ -216,23 +257,31 @@ def is_told(folder: Path, intent: Intent) -> bool:
                     if event is not None and (event.primitive, event.type) == (OWN, ERASED):
                         data = event.data
                         if isinstance(data, dict) and data.get("intent") == intent.id:
-                            return True
+                            found.add(data.get("part", 0))
     finally:
         reader.close()
-    return False
+    return found
 
 
-def told_of(intent: Intent) -> dict[str, Any]:
-    """What the journal says of an erasure: positions and reasons, no ids and nothing of what was there."""
-    told: dict[str, Any] = {
-        "intent": intent.id,
-        "positions": [list(each) for each in intent.positions],
-        "reason": intent.reason,
-        "by": intent.by,
-    }
-    if intent.fragments:
-        told["fragments"] = [list(each) for each in intent.fragments]
-    return told
+def told_of(intent: Intent) -> list[dict[str, Any]]:
+    """What the journal says of an erasure: positions and reasons, no ids and nothing of what was there.
+
+    In parts, none of which is so large that its payload would stand in a blob, which can be lost.
+    """
+    parts: list[dict[str, Any]] = []
+    rows = max(len(intent.positions), len(intent.fragments), 1)
+    for number, at in enumerate(range(0, rows, _ROWS_TOLD)):
+        told: dict[str, Any] = {
+            "intent": intent.id,
+            "part": number,
+            "positions": [list(each) for each in intent.positions[at : at + _ROWS_TOLD]],
+            "reason": intent.reason,
+            "by": intent.by,
+        }
+        if intent.fragments:
+            told["fragments"] = [list(each) for each in intent.fragments[at : at + _ROWS_TOLD]]
+        parts.append(told)
+    return parts
 
 
 def carry_out(folder: Path, intent: Intent, owners: Collection[Owner]) -> list[str]:
@@ -247,7 +296,13 @@ def carry_out(folder: Path, intent: Intent, owners: Collection[Owner]) -> list[s
         _write_over(segment_path(folder, name), strokes)
     for commit in intent.blobs:
         _remove(blob_path(folder, commit))
-    left = [each for owner in owners for each in owner.forget(intent.kept.get(owner.name, ()))]
+    left: list[str] = []
+    for owner in owners:
+        try:
+            left += owner.forget(intent.kept.get(owner.name, ()))
+        except StoreError as error:
+            # What cannot be reached today must not stand in the way of every later seal.
+            left.append(str(error))
     _remove(folder / "tree" / INTENT)
     return left
 

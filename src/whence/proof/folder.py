@@ -11,6 +11,7 @@ Nothing here is signed: whoever verifies recomputes it. Files only grow, but for
 import fcntl
 import os
 import weakref
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +38,11 @@ from whence.proof.tree import (
 _OFFSET_BITS = 40
 _PLACE = Struct(">Q")
 _PLACES_TOGETHER = 65_536
+_MERGED_MAX = 65_536
+"""A stretch of so many entries is as much as one core should look at in one go."""
+_LATEST_KEPT = 64
+"""So many of the newest stretches are left as they are: who verifies an older head still finds its end among them."""
+_TIDY_AFTER = 1_024
 
 
 class Taken(NamedTuple):
@@ -58,9 +64,16 @@ class TreeFolder:
     def __init__(self, folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o700) -> None:
         self.path = folder / "tree"
         self._file_mode, self._folder_mode = file_mode, folder_mode
-        # What `ranges` held when it was last read, and up to where.
+        self._forget()
+
+    def _forget(self) -> None:
+        """Begin anew with what `ranges` holds."""
+        # Up to where it was read, and as which file.
         self._known: list[Taken] = []
-        self._known_bytes = 0
+        self._known_bytes, self._known_file = 0, -1
+        self._segments: dict[str, int] = {}
+        self._stretches: dict[str, list[Taken]] = {}
+        self._tidy_at = _TIDY_AFTER
 
     @contextmanager
     def locked(self, *, wait: bool = False) -> Iterator[bool]:
@@ -128,28 +141,48 @@ class TreeFolder:
             raise ProofError(f"tree/{level} ends before hash {first + size}")
         return content
 
-    def ranges(self) -> list[Taken]:
+    def ranges(self) -> Sequence[Taken]:
         """What was taken, in this order; CorruptError if the file says something else."""
-        size = self._file_size("ranges")
-        if size < self._known_bytes:
-            self._known, self._known_bytes = [], 0
+        file, size = self._look_at_ranges()
+        if file != self._known_file or size < self._known_bytes:
+            self._forget()
+            self._known_file = file
         content = self._pread("ranges", self._known_bytes, size - self._known_bytes)
         # What follows the last newline was being written when somebody was killed.
         *lines, _ = content.split(b"\n")
-        first = len(self._known) + 1
-        self._known += [
-            _parse_taken(line, number) for number, line in enumerate(lines, start=first)
-        ]
+        for number, line in enumerate(lines, start=len(self._known) + 1):
+            self._know(_parse_taken(line, number))
         self._known_bytes += sum(map(len, lines)) + len(lines)
-        return list(self._known)
+        return self._known
 
-    def place(self, position: int, ranges: Sequence[Taken]) -> tuple[str, int]:
+    def reached(self) -> dict[str, int]:
+        """Up to where each segment was taken."""
+        self.ranges()
+        return {name: stretches[-1].end for name, stretches in self._stretches.items()}
+
+    def _know(self, taken: Taken) -> None:
+        self._known.append(taken)
+        self._segments.setdefault(taken.segment, len(self._segments))
+        self._stretches.setdefault(taken.segment, []).append(taken)
+
+    def _look_at_ranges(self) -> tuple[int, int]:
+        """Which file `ranges` is now, and its size."""
+        try:
+            status = os.stat(self.path / "ranges")
+        except FileNotFoundError:
+            return 0, 0
+        except OSError as error:
+            raise StoreError(f"cannot look at {self.path / 'ranges'}: {error.strerror}") from error
+        return status.st_ino, status.st_size
+
+    def place(self, position: int) -> tuple[str, int]:
         """Where the entry of a position stands: its segment and offset."""
-        return next(self.places(position, position + 1, ranges))
+        return next(self.places(position, position + 1))
 
-    def places(self, start: int, end: int, ranges: Sequence[Taken]) -> Iterator[tuple[str, int]]:
+    def places(self, start: int, end: int) -> Iterator[tuple[str, int]]:
         """The same for positions [start, end)."""
-        segments = _segments_of(ranges)
+        self.ranges()
+        segments = list(self._segments)
         for at in range(start, end, _PLACES_TOGETHER):
             size = min(_PLACES_TOGETHER, end - at)
             content = self._pread("entries", at * _PLACE.size, size * _PLACE.size)
@@ -163,16 +196,18 @@ class TreeFolder:
 
     def find(self, segment: str, offset: int, size: int) -> int | None:
         """The position of the entry whose line starts there, of the first `size`; None if it is not sealed."""
-        for taken in self.ranges():
-            if taken.segment == segment and taken.start <= offset < taken.end:
-                low, high = taken.first, min(taken.first + taken.size, size)
-                ranges = self.ranges()
-                while low < high:
-                    middle = (low + high) // 2
-                    found = self.place(middle, ranges)[1]
-                    if found == offset:
-                        return middle
-                    low, high = (middle + 1, high) if found < offset else (low, middle)
+        self.ranges()
+        stretches = self._stretches.get(segment, [])
+        at = bisect_right(stretches, offset, key=_start_of) - 1
+        if at < 0 or offset >= stretches[at].end:
+            return None
+        low, high = stretches[at].first, min(stretches[at].first + stretches[at].size, size)
+        while low < high:
+            middle = (low + high) // 2
+            found = self.place(middle)[1]
+            if found == offset:
+                return middle
+            low, high = (middle + 1, high) if found < offset else (low, middle)
         return None
 
     # -- writing: under the lock -------------------------------------------------------------------
@@ -184,8 +219,10 @@ class TreeFolder:
 
         A crash leaves more than was signed, which `cut` takes away.
         """
-        ranges = [*self.ranges(), *taken]
-        numbers = {name: number for number, name in enumerate(_segments_of(ranges))}
+        self.ranges()
+        numbers = dict(self._segments)
+        for each in taken:
+            numbers.setdefault(each.segment, len(numbers))
         packed = b"".join(
             [_PLACE.pack(numbers[name] << _OFFSET_BITS | offset) for name, offset in offsets]
         )
@@ -204,14 +241,34 @@ class TreeFolder:
     def cut(self, size: int) -> None:
         """Take away what stands above a signed size: what a crash left."""
         ranges = self.ranges()
-        kept = [each for each in ranges if each.first + each.size <= size]
-        if len(kept) < len(ranges) or self._file_size("ranges") > self._known_bytes:
-            replace_file(self.path / "ranges", "".join(map(str, kept)).encode(), self._file_mode)
-            self._known, self._known_bytes = [], 0
+        kept = len(ranges)
+        while kept and ranges[kept - 1].first + ranges[kept - 1].size > size:
+            kept -= 1
+        if kept < len(ranges) or self._file_size("ranges") > self._known_bytes:
+            self._replace_ranges(ranges[:kept])
         counts = level_counts(size)
         for level in range(len(list(self._levels()))):
             self._truncate(str(level), (counts[level] if level < len(counts) else 0) * HASH_BYTES)
         self._truncate("entries", size * _PLACE.size)
+
+    def tidy(self) -> None:
+        """Put stretches together that follow each other, all of them signed: a second's work makes one, and a year has 31 million."""
+        ranges = self.ranges()
+        if len(ranges) < self._tidy_at:
+            return
+        merged: list[Taken] = []
+        for each in ranges[:-_LATEST_KEPT]:
+            if merged and _is_next(merged[-1], each):
+                size = merged[-1].size + each.size
+                merged[-1] = merged[-1]._replace(end=each.end, size=size)
+            else:
+                merged.append(each)
+        self._replace_ranges([*merged, *ranges[-_LATEST_KEPT:]])
+        self._tidy_at = len(self.ranges()) + _TIDY_AFTER
+
+    def _replace_ranges(self, ranges: Sequence[Taken]) -> None:
+        replace_file(self.path / "ranges", "".join(map(str, ranges)).encode(), self._file_mode)
+        self._forget()
 
     def _levels(self) -> Iterator[str]:
         level = 0
@@ -284,8 +341,18 @@ def _give_back() -> None:
 os.register_at_fork(after_in_child=_give_back)
 
 
-def _segments_of(ranges: Sequence[Taken]) -> list[str]:
-    return list(dict.fromkeys(each.segment for each in ranges))
+def _start_of(taken: Taken) -> int:
+    return taken.start
+
+
+def _is_next(before: Taken, each: Taken) -> bool:
+    """Whether two stretches are one, of a size that is worth looking at in one go."""
+    return (
+        before.segment == each.segment
+        and before.end == each.start
+        and before.first + before.size == each.first
+        and before.size + each.size <= _MERGED_MAX
+    )
 
 
 def _parse_taken(line: bytes, number: int) -> Taken:

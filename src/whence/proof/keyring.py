@@ -59,12 +59,17 @@ class Signer:
 def find_folder(
     settings: Mapping[str, object], environment: Mapping[str, str] = os.environ
 ) -> Path:
-    """Where keys are."""
+    """Where keys are; StoreError where nothing says so, and there is no home."""
     said = environment.get("WHENCE_KEYS") or settings.get("keys")
-    if isinstance(said, str) and said:
-        return Path(said).expanduser()
     config = environment.get("XDG_CONFIG_HOME") or "~/.config"
-    return Path(config).expanduser() / "whence" / "keys"
+    try:
+        if isinstance(said, str) and said:
+            return Path(said).expanduser()
+        return Path(config).expanduser() / "whence" / "keys"
+    except RuntimeError as error:
+        raise StoreError(
+            "nobody's home is known, where keys would be: name a folder in WHENCE_KEYS"
+        ) from error
 
 
 def find_signer(folder: Path, log: Path, origin: str | None) -> Signer | None:
@@ -126,7 +131,7 @@ def begin_rotation(folder: Path, signer: Signer) -> SignerKey:
 
 def is_rotating(folder: Path, signer: Signer) -> bool:
     """Whether a change of the key was begun and not finished."""
-    return _path(folder, signer.origin, "next").exists()
+    return os.path.exists(_path(folder, signer.origin, "next"))
 
 
 def finish_rotation(folder: Path, key: SignerKey) -> None:
@@ -142,7 +147,10 @@ def finish_rotation(folder: Path, key: SignerKey) -> None:
 
 def keep_key(folder: Path, log: Path, key: SignerKey) -> None:
     """Write a key down, in place of one of that name."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"cannot make {folder} for the key: {error}") from error
     replace_file(_path(folder, key.name, "log"), f"{os.path.realpath(log)}\n".encode())
     replace_file(_path(folder, key.name, "key"), f"{key.text}\n".encode())
 
@@ -174,7 +182,9 @@ def _read(path: Path) -> bytes | None:
     try:
         with open(path, "rb") as file:
             return file.read(_KEY_FILE_MAX * 64)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StoreError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"cannot read {path!s:.200}: {error}") from error

@@ -12,7 +12,7 @@ from whence.journal.folder import segment_path
 from whence.line import decode_line, split_line
 from whence.proof.checkpoints import Checkpoint
 from whence.proof.entries import sealed_bytes
-from whence.proof.folder import Taken, TreeFolder
+from whence.proof.folder import TreeFolder
 from whence.proof.keys import VerifierKey
 from whence.proof.notes import Note
 from whence.proof.prooffile import ProofFile
@@ -59,7 +59,6 @@ class Prover:
             raise NotFoundError(f"nothing is sealed in {folder}: whence seal does that")
         self._folder = folder
         self._tree = TreeFolder(folder)
-        self._ranges = self._tree.ranges()
         self.note: Note = shown[0]
         self.checkpoint: Checkpoint = shown[1]
 
@@ -76,7 +75,7 @@ class Prover:
         Raises:
             ProofError, CorruptError: its line is not the one that was sealed.
         """
-        segment, offset = self._tree.place(position, self._ranges)
+        segment, offset = self._tree.place(position)
         line, event = read_line(self._folder, segment, offset)
         path = self._tree.inclusion(position, self.checkpoint.size)
         leaf = hash_leaf(sealed_bytes(line, event))
@@ -143,7 +142,6 @@ def write_tiles(folder: Path, target: Path) -> Iterator[Path]:
     """
     prover = Prover(folder)
     tree = TreeFolder(folder)
-    ranges = tree.ranges()
     for tile in tiles_of(prover.checkpoint.size):
         path = target / format_tile(tile)
         if not path.exists():
@@ -151,16 +149,16 @@ def write_tiles(folder: Path, target: Path) -> Iterator[Path]:
             if tile.level is not None:
                 content = tree.read(tile.level, first, tile.width)
             else:
-                content = encode_entries(_entries(folder, tree, tile, ranges))
+                content = encode_entries(_entries(folder, tree, tile))
             yield _write(path, content)
     yield _write(target / "checkpoint", str(prover.note).encode())
 
 
-def _entries(folder: Path, tree: TreeFolder, tile: Tile, ranges: list[Taken]) -> list[bytes]:
+def _entries(folder: Path, tree: TreeFolder, tile: Tile) -> list[bytes]:
     first = tile.number * TILE_HASHES
     stored = tree.read(0, first, tile.width)
     entries = []
-    for at, place in enumerate(tree.places(first, first + tile.width, ranges)):
+    for at, place in enumerate(tree.places(first, first + tile.width)):
         entry = sealed_bytes(*read_line(folder, *place))
         if hash_leaf(entry) != stored[32 * at : 32 * at + 32]:
             raise ProofError(f"the line of position {first + at:,} is not the one that was sealed")

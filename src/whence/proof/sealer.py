@@ -17,13 +17,13 @@ import msgspec
 
 from whence.errors import CorruptError, StoreError, WhenceError
 from whence.event import Event
+from whence.journal.reader import Reader
 from whence.proof import keyring
 from whence.proof.erasing import (
     ERASED,
-    INTENT,
     Owner,
     carry_out,
-    is_told,
+    find_told,
     plan,
     read_intent,
     told_of,
@@ -33,7 +33,14 @@ from whence.proof.folder import TreeFolder
 from whence.proof.keyring import Signer
 from whence.proof.notes import Note
 from whence.proof.policies import Policy, parse_policy
-from whence.proof.sealing import Progress, Sealed, keep_checkpoint, read_checkpoint, seal
+from whence.proof.sealing import (
+    LostBytes,
+    Progress,
+    Sealed,
+    keep_checkpoint,
+    read_checkpoint,
+    seal_locked,
+)
 from whence.proof.settings import ProofSettings, read_proof_settings
 from whence.proof.succession import announce
 from whence.proof.witnessing import ask_all
@@ -46,6 +53,9 @@ WITNESS_EVERY_S = 60.0
 _EVERY_S = 1.0
 _DAY_S = 86_400.0
 _FORK_WAITS_S = 2.0
+_STOP_WAITS_S = 60.0
+_TRY_AGAIN_S = 3600.0
+_STALLED_AFTER_S = 60.0
 
 
 class Erased(msgspec.Struct, frozen=True):
@@ -54,6 +64,9 @@ class Erased(msgspec.Struct, frozen=True):
     size: int
     left: tuple[str, ...]
 
+
+FAILURES = (WhenceError, OSError, RuntimeError, ValueError)
+"""What may go wrong while others record: it is logged, and never theirs."""
 
 _logger = logging.getLogger("whence.proof")
 
@@ -75,28 +88,29 @@ class Sealer:
         self._settings = settings
         self._recorder = recorder
         self._clock = clock
-        self._signer: Signer | None = None
+        self._tree = TreeFolder(folder)
         self._sealed_s = clock()
         self._witnessed_s = 0.0
-        self._said, self._done_s = "", 0.0
+        self._witnessing: threading.Thread | None = None
+        self._said, self._due_s = "", 0.0
+        # The size that was signed when somebody else's lock first stood in the way, and when that was.
+        self._stalled: tuple[int, float] | None = None
 
     def signer(self) -> Signer:
-        """The log's signer; a new key, announced in the journal, where there is none yet.
+        """The log's signer as its key is now; a new key, announced in the journal, where there is none yet.
 
         Raises:
             NotFoundError: there is none, and the log was sealed with one that is not here.
         """
-        if self._signer is None:
-            keys, shown = self._settings.key_folder, read_checkpoint(self._folder)
-            origin = shown[1].origin if shown is not None else self._settings.origin
-            found = keyring.find_signer(keys, self._folder, origin)
-            if found is None and shown is not None:
-                found = keyring.need_signer(keys, self._folder, origin)
-            if found is None:
-                found = keyring.make_key(keys, self._folder, origin)
-                self._try_to_tell("key", announce(found.key.verifier()))
-            self._signer = found
-        return self._signer
+        keys, shown = self._settings.key_folder, read_checkpoint(self._folder)
+        origin = shown[1].origin if shown is not None else self._settings.origin
+        found = keyring.find_signer(keys, self._folder, origin)
+        if found is None and shown is not None:
+            found = keyring.need_signer(keys, self._folder, origin)
+        if found is None:
+            found = keyring.make_key(keys, self._folder, origin)
+            self._try_to_tell("key", announce(found.key.verifier()))
+        return found
 
     def seal(
         self,
@@ -105,69 +119,63 @@ class Sealer:
         is_forced: bool = False,
         progress: Progress = lambda _done, _in_all: None,
     ) -> Sealed | None:
-        """Seal what there is by now; fragments that were met are told in the journal, and that is sealed, too.
+        """Seal what there is by now; None where another process seals it and `wait` is not asked for.
 
-        An erasure or a change of the key that was interrupted is finished first. Raises what `whence.proof.sealing.seal` does.
+        Fragments that are met are told in the journal. An erasure or a change of the key that was interrupted is finished first. Raises
+        what `whence.proof.sealing.seal_locked` does.
         """
-        if self._recorder is not None and os.path.exists(self._folder / "tree" / INTENT):
+        with self._tree.locked(wait=wait) as is_ours:
+            if not is_ours:
+                return None
             self._finish_erasing()
-        if self._recorder is not None and keyring.is_rotating(
-            self._settings.key_folder, self.signer()
-        ):
+            return self._seal_locked(is_forced=is_forced, progress=progress)
+
+    def _seal_locked(
+        self, *, is_forced: bool = False, progress: Progress = lambda _done, _in_all: None
+    ) -> Sealed:
+        signer = self.signer()
+        if self._recorder is not None and keyring.is_rotating(self._settings.key_folder, signer):
             # The old key alone may have been retired by now, so what it signed alone would not be believed.
-            return self._finish_rotation()
-        return self._seal(wait=wait, is_forced=is_forced, progress=progress)
+            return self._finish_rotation(signer)
+        sealed = seal_locked(
+            self._folder, self._tree, signer,
+            is_forced=is_forced, progress=progress,
+            tell=self._tell_fragment if self._recorder is not None else None,
+        )  # fmt: skip
+        if sealed.is_new:
+            self._sealed_s = self._clock()
+        return sealed
 
     def erase(self, events: Collection[Event], *, reason: str, by: str) -> Erased:
         """Erase the payloads of events that are recorded; the envelopes, and every proof, stay.
 
         Raises:
+            ValueError: the reason is longer than the journal should keep.
             StoreError, CorruptError, ProofError: it could not be begun, or not finished: the next seal or erasure does.
         """
         if self._recorder is None:
             raise StoreError("an erasure is told in the journal, which is open for reading only")
-        sealed = self.seal(wait=True)
-        size = sealed.checkpoint.size if sealed is not None else 0
-        with TreeFolder(self._folder).locked(wait=True):
+        with self._tree.locked(wait=True):
+            self._finish_erasing()
+            size = self._seal_locked().checkpoint.size
             intent = plan(self._folder, events, size, reason=reason, by=by, owners=self._owners)
             if intent is None:
                 return Erased(0, ())
             write_intent(self._folder, intent)
-        return Erased(len(intent.ids), tuple(self._finish_erasing()))
+            return Erased(len(intent.ids), tuple(self._finish_erasing()))
 
     def _finish_erasing(self) -> list[str]:
         """Tell of the erasure in progress, seal that, and carry it out. The one path of a good day and a bad one."""
-        intent = read_intent(self._folder)
+        intent = read_intent(self._folder) if self._recorder is not None else None
         if intent is None or intent.kept.keys() - {owner.name for owner in self._owners}:
             # Something is kept by who is not here: then it waits for `whence seal`, which knows all.
             return []
-        if not is_told(self._folder, intent):
-            self._tell(ERASED, told_of(intent))
-        self._seal(wait=True)
-        with TreeFolder(self._folder).locked(wait=True):
-            return carry_out(self._folder, intent, self._owners)
-
-    def _seal(
-        self,
-        *,
-        wait: bool = False,
-        is_forced: bool = False,
-        progress: Progress = lambda _done, _in_all: None,
-    ) -> Sealed | None:
-        sealed = seal(
-            self._folder, self.signer(), wait=wait, is_forced=is_forced, progress=progress
-        )
-        if sealed is not None and sealed.fragments and self._recorder is not None:
-            for each in sealed.fragments:
-                self._try_to_tell("fragment", msgspec.structs.asdict(each))
-            again = seal(self._folder, self.signer(), wait=wait)
-            if again is not None:
-                sealed = msgspec.structs.replace(
-                    again, before=sealed.before, fragments=sealed.fragments
-                )
-        if sealed is not None and sealed.is_new:
-            self._sealed_s = self._clock()
-        return sealed
+        known = find_told(self._folder, intent)
+        for told in told_of(intent):
+            if told["part"] not in known:
+                self._tell(ERASED, told)
+        self._seal_locked()
+        return carry_out(self._folder, intent, self._owners)
 
     def rotate(self) -> Sealed:
         """Have a new key take the place of the log's: announced in the journal, and the next checkpoint signed by both.
@@ -178,25 +186,27 @@ class Sealer:
             raise StoreError(
                 "a new key is announced in the journal, which is open for reading only"
             )
-        self.seal(wait=True)
-        keyring.begin_rotation(self._settings.key_folder, self.signer())
-        return self._finish_rotation()
+        with self._tree.locked(wait=True):
+            self._finish_erasing()
+            # Who cannot write to the journal learns it before anything is begun that only they could end.
+            self._tell("alive", {})
+            self._seal_locked()
+            signer = self.signer()
+            keyring.begin_rotation(self._settings.key_folder, signer)
+            return self._finish_rotation(signer)
 
-    def _finish_rotation(self) -> Sealed:
+    def _finish_rotation(self, old: Signer) -> Sealed:
         """Announce the key in waiting, and sign with both. The one path of a good day and a bad one."""
-        old = self.signer()
         key = keyring.begin_rotation(self._settings.key_folder, old)
         if key.verifier() == old.key.verifier():
             # It had taken its place already, and nothing but its waiting was left to be ended.
             keyring.finish_rotation(self._settings.key_folder, key)
-            sealed = self._seal(wait=True)
-            assert sealed is not None
-            return sealed
+            return self._seal_locked()
         self._tell("key", announce(key.verifier(), old.key))
-        sealed = seal(self._folder, old, wait=True, is_forced=True, also=[key])
+        sealed = seal_locked(
+            self._folder, self._tree, old, is_forced=True, also=[key], tell=self._tell_fragment
+        )
         keyring.finish_rotation(self._settings.key_folder, key)
-        self._signer = None
-        assert sealed is not None
         return sealed
 
     def witness(self) -> Sealed | None:
@@ -213,6 +223,7 @@ class Sealer:
             return None
         note, checkpoint = shown
         policy = read_policy(Path(self._settings.policy), self._folder)
+        # A tree of its own: others of this process may seal meanwhile.
         tree = TreeFolder(self._folder)
         signatures = ask_all(policy, note, checkpoint, tree.consistency)
         known = {(each.name, each.key_id): each for each in (*note.signatures, *signatures)}
@@ -236,34 +247,84 @@ class Sealer:
     ) -> None:
         """Seal every second if something changed, until `stop` is set. When nothing happens, say each hour that we live.
 
-        `daily` is done at the beginning and once a day; `around` is held meanwhile. What goes wrong is logged once, and tried again.
+        `daily` is done at the beginning and once a day; `around` is held meanwhile. Witnesses are asked each minute, by a thread of its own:
+        they can take their time. What goes wrong is logged once, and tried again.
         """
-        self._said, self._done_s = "", 0.0
+        self._said, self._due_s = "", 0.0
         while True:
             with around:
-                self._go_on(tell, daily)
+                self._go_on(tell)
+                self._do_daily(daily)
+            self._ask_witnesses()
             if stop.wait(every_s):
                 return
 
-    def _go_on(self, tell: Callable[[Sealed], None], daily: Callable[[], None]) -> None:
-        now = self._clock()
+    def _go_on(self, tell: Callable[[Sealed], None]) -> None:
         try:
-            if now - self._sealed_s >= ALIVE_AFTER_S:
+            if self._clock() - self._sealed_s >= ALIVE_AFTER_S:
                 self._try_to_tell("alive", {})
             sealed = self.seal()
             if sealed is not None and sealed.is_new:
                 tell(sealed)
-            if now - self._done_s >= _DAY_S:
-                self._done_s = now
-                daily()
-            if now - self._witnessed_s >= WITNESS_EVERY_S:
-                self._witnessed_s = now
-                self.witness()
+            self._watch_lock(is_held=sealed is None)
             self._said = ""
-        except WhenceError as error:
+        except FAILURES as error:
             if str(error) != self._said:
                 self._said = str(error)
                 _logger.warning("cannot seal %s: %s", self._folder, error)
+
+    def _watch_lock(self, *, is_held: bool) -> None:
+        """Raise the alarm where somebody holds the lock and nothing is sealed: one who hangs, or who keeps others from it."""
+        if not is_held:
+            self._stalled = None
+            return
+        shown = read_checkpoint(self._folder)
+        size, now = shown[1].size if shown is not None else 0, self._clock()
+        if self._stalled is None or self._stalled[0] != size:
+            self._stalled = size, now
+        elif now - self._stalled[1] >= _STALLED_AFTER_S and self._is_something_new():
+            raise StoreError(
+                f"another process holds {self._tree.path / 'lock'}, and has sealed nothing for"
+                f" {_STALLED_AFTER_S:.0f} seconds"
+            )
+
+    def _is_something_new(self) -> bool:
+        reader, reached = Reader(self._folder), self._tree.reached()
+        try:
+            return any(each.size > reached.get(each.name, 0) for each in reader.segments())
+        finally:
+            reader.close()
+
+    def _do_daily(self, daily: Callable[[], None]) -> None:
+        now = self._clock()
+        if now < self._due_s:
+            return
+        try:
+            daily()
+            self._due_s = now + _DAY_S
+        except FAILURES as error:
+            self._due_s = now + _TRY_AGAIN_S
+            _logger.warning("cannot do the day's work of %s: %s", self._folder, error)
+
+    def _ask_witnesses(self) -> None:
+        now, asking = self._clock(), self._witnessing
+        if self._settings.policy is None or now - self._witnessed_s < WITNESS_EVERY_S:
+            return
+        if asking is None or not asking.is_alive():
+            self._witnessed_s = now
+            self._witnessing = threading.Thread(
+                target=self._try_to_witness, name="whence-witnesses", daemon=True
+            )
+            self._witnessing.start()
+
+    def _try_to_witness(self) -> None:
+        try:
+            self.witness()
+        except FAILURES as error:
+            _logger.warning("cannot have %s witnessed: %s", self._folder, error)
+
+    def _tell_fragment(self, found: LostBytes) -> None:
+        self._try_to_tell("fragment", msgspec.structs.asdict(found))
 
     def _tell(self, type: str, data: dict[str, Any]) -> None:
         if self._recorder is not None:
@@ -319,10 +380,10 @@ class Sealing:
             self._busy.release()
 
     def stop(self) -> None:
-        """End the thread, which finishes the seal that it is at."""
+        """End the thread, which finishes the seal that it is at; a disk that hangs is not waited for without end."""
         if self._process == os.getpid():
             self._stop.set()
-            self._thread.join()
+            self._thread.join(_STOP_WAITS_S)
 
     def finish(self) -> None:
         """Seal what was written since; what stands in the way is logged, and the next process seals it."""
@@ -330,7 +391,7 @@ class Sealing:
             return
         try:
             self._sealer.seal()
-        except WhenceError as error:
+        except FAILURES as error:
             _logger.warning("cannot seal at the end: %s", error)
 
 
@@ -349,7 +410,7 @@ def _has_key(folder: Path, settings: ProofSettings) -> bool:
         if shown is None:
             return False
         return keyring.find_signer(settings.key_folder, folder, shown[1].origin) is not None
-    except (WhenceError, OSError, RuntimeError) as error:
+    except FAILURES as error:
         # Whoever seals is told; who only records goes on.
         _logger.info("not sealing %s: %s", folder, error)
         return False

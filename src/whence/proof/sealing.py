@@ -63,6 +63,10 @@ class Sealed(msgspec.Struct, frozen=True):
         return self.checkpoint.size > self.before
 
 
+Tell = Callable[[LostBytes], None]
+"""Reports a fragment in the journal."""
+
+
 def seal(
     folder: Path,
     signer: Signer,
@@ -75,33 +79,61 @@ def seal(
 ) -> Sealed | None:
     """Seal what a journal has by now; None where another process seals it and `wait` is not asked for.
 
-    With `is_forced` a checkpoint is signed also where nothing is new; `also` are further keys that sign it.
-
-    Raises:
-        RollbackError: the folder is not what the key signed last. Nothing is signed then.
-        StoreError, CorruptError, ProofError: the journal or its tree cannot be read, written or trusted.
+    Raises what `seal_locked` does.
     """
     tree = TreeFolder(folder)
     with tree.locked(wait=wait) as is_ours:
         if not is_ours:
             return None
-        head = recover(folder, tree, signer)
-        before, root = (head.size, head.root) if head is not None else (0, EMPTY_ROOT)
-        fragments = _take(folder, tree, progress)
-        size = tree.size()
-        if size == before and head is not None and not is_forced:
-            return Sealed(head, _read_note(folder, signer, head), before, fragments)
-        if size == 0 and head is None:
-            raise StoreError(f"nothing is recorded in {folder} yet")
-        # The tree that was signed is still the beginning of this one.
-        if before and tree.hash(0, before) != root:
-            raise RollbackError(f"the tree of {before:,} entries is not the one that was signed")
-        checkpoint = Checkpoint(signer.origin, size, tree.hash(0, size))
-        note = sign_note(str(checkpoint), [signer.key, *also])
-        # From here on this head is signed: whatever happens, the next one extends it.
-        signer.store(note)
-        keep_checkpoint(folder, note, clock())
-        return Sealed(checkpoint, note, before, fragments)
+        return seal_locked(
+            folder, tree, signer, is_forced=is_forced, also=also, progress=progress, clock=clock
+        )
+
+
+def seal_locked(
+    folder: Path,
+    tree: TreeFolder,
+    signer: Signer,
+    *,
+    is_forced: bool = False,
+    also: Sequence[SignerKey] = (),
+    tell: Tell | None = None,
+    progress: Progress = lambda _done, _in_all: None,
+    clock: Callable[[], int] = time.time_ns,
+) -> Sealed:
+    """The same for who holds the lock of the tree.
+
+    With `is_forced` a checkpoint is signed also where nothing is new; `also` are further keys that sign it. Fragments are reported through
+    `tell` before anything is signed, so that none is ever sealed without its report.
+
+    Raises:
+        RollbackError: the folder is not what the key signed last. Nothing is signed then.
+        StoreError, CorruptError, ProofError: the journal or its tree cannot be read, written or trusted.
+    """
+    head = recover(folder, tree, signer)
+    before, root = (head.size, head.root) if head is not None else (0, EMPTY_ROOT)
+    tree.tidy()
+    fragments = _take(folder, tree, progress)
+    found = fragments
+    while found and tell is not None:
+        for each in found:
+            tell(each)
+        found = _take(folder, tree, progress)
+        fragments += found
+    size = tree.size()
+    if size == before and head is not None and not is_forced:
+        return Sealed(head, _read_note(folder, signer, head), before, fragments)
+    if size == 0 and head is None:
+        raise StoreError(f"nothing is recorded in {folder} yet")
+    # The tree that was signed is still the beginning of this one.
+    if before and tree.hash(0, before) != root:
+        raise RollbackError(f"the tree of {before:,} entries is not the one that was signed")
+    checkpoint = Checkpoint(signer.origin, size, tree.hash(0, size))
+    note = sign_note(str(checkpoint), [signer.key, *also])
+    # From here on this head is signed: whatever happens, the next one extends it.
+    signer.store(note)
+    keep_checkpoint(folder, note, clock())
+    return Sealed(checkpoint, note, before, fragments)
 
 
 def recover(folder: Path, tree: TreeFolder, signer: Signer) -> Checkpoint | None:
@@ -213,7 +245,7 @@ def _take(folder: Path, tree: TreeFolder, progress: Progress) -> tuple[LostBytes
     reader = Reader(folder)
     try:
         reader.check_format()
-        reached = {each.segment: each.end for each in tree.ranges()}
+        reached = tree.reached()
         sizes = {segment.name: segment.size for segment in reader.segments()}
         for name, end in reached.items():
             if end > sizes.get(name, 0):

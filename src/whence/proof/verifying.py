@@ -32,7 +32,7 @@ from whence.proof.tree import EMPTY_ROOT, HASH_BYTES, Hash
 
 Progress = Callable[[int, int], None]
 CheckFile = Callable[[Event], "str | None"]
-"""Says what is wrong with the file that an event commits to; None if nothing, or if it says nothing of one."""
+"""Says what is wrong with the file that an event commits to; None if nothing, or if it says nothing of one. StoreError: it cannot be read."""
 
 _PROBLEMS_MAX = 100
 _ALONE_BYTES = 64 * 1024 * 1024
@@ -72,6 +72,9 @@ class Report(msgspec.Struct, kw_only=True):
     proven_since: int | None = None
     """The size of the older checkpoint that this one was shown to extend."""
     problems: list[Problem] = []
+    """Those with the lowest positions; what is broken never gives way to what could not be looked at."""
+    above: int = 0
+    """Entries in the tree's files above what was signed: of a seal under way, or one that was cut off."""
     looked_ns: int = 0
 
     @property
@@ -86,8 +89,16 @@ class Report(msgspec.Struct, kw_only=True):
 
     def find(self, message: str, position: int | None = None, *, is_unread: bool = False) -> None:
         """Note a problem."""
-        if len(self.problems) < _PROBLEMS_MAX:
-            self.problems.append(Problem(message, position, is_unread))
+        self.problems.append(Problem(message, position, is_unread))
+        if len(self.problems) > 2 * _PROBLEMS_MAX:
+            self.sort()
+
+    def sort(self) -> None:
+        """Put what is broken first, in the order of the log, and drop what is too much to be read."""
+        self.problems.sort(
+            key=lambda each: (each.is_unread, each.position is None, each.position or 0)
+        )
+        del self.problems[_PROBLEMS_MAX:]
 
 
 def verify(
@@ -104,14 +115,17 @@ def verify(
 ) -> Report:
     """Verify what a journal's checkpoint claims.
 
-    `keys` are those of the log, and `keys_from` says whose word that is; without them the log's own is taken, and the report says so. `since` is a
-    checkpoint that somebody kept: the journal has to extend it. `head` is what the signer says it signed last.
+    `keys` are those of the log, and `keys_from` says whose word that is; without them it is the policy's, and without one the log's own is taken,
+    and the report says so. `since` is a checkpoint that somebody kept: the journal has to extend it. `head` is what the signer says
+    it signed last.
 
     Raises:
         StoreError: nothing is sealed, or the folder cannot be read at all.
     """
     shown = read_checkpoint(folder)
     if shown is None:
+        if head is not None and head.size:
+            return _report_removed(head)
         raise StoreError(f"nothing is sealed in {folder}: whence seal does that")
     note, checkpoint = shown
     report = Report(
@@ -119,15 +133,21 @@ def verify(
         looked_ns=time.time_ns(), witnesses=[], left_open=[], problems=[],
     )  # fmt: skip
     tree = TreeFolder(folder)
-    trusted = list(keys) or (_log_keys(policy, checkpoint) if policy is not None else [])
+    trusted = list(keys)
+    if policy is not None:
+        named = [each.key for each in policy.logs if each.key.name == checkpoint.origin]
+        trusted = [each for each in trusted if each in named] if keys else named
+        if not trusted:
+            report.find(f"the policy does not name the key of {checkpoint.origin}")
     verification = _Verification(folder, tree, report, check_file, Succession(trusted))
     try:
         ranges = verification.check_tiling(checkpoint.size)
         older = [found.size for _, found in verification.history()]
         older += [_size_of(since)] if since is not None else []
         verification.read(ranges, checkpoint, older, workers, progress)
-    except CorruptError as error:
-        report.find(str(error))
+        report.above = max(0, tree.size() - checkpoint.size)
+    except (CorruptError, StoreError) as error:
+        report.find(str(error), is_unread=isinstance(error, StoreError))
     if trusted:
         report.key_from = keys_from if keys else "the policy"
     verification.check_signature(note, policy)
@@ -139,9 +159,7 @@ def verify(
             " an older copy was put in its place, or it was cut",
             checkpoint.size,
         )
-    report.problems.sort(
-        key=lambda each: (each.is_unread, each.position is None, each.position or 0)
-    )
+    report.sort()
     return report
 
 
@@ -259,8 +277,12 @@ class _Verification:
         report.fragments += len(looked.fragments)
         report.fragment_bytes += sum(length for _, length, _ in looked.fragments)
         for position, event in looked.saves:
-            problem = self._check_file(event)
             report.files += 1
+            try:
+                problem = self._check_file(event)
+            except StoreError as error:
+                report.find(str(error), position, is_unread=True)
+                continue
             if problem is not None:
                 self._account.wrong_files.append((position, problem))
         for position, event in looked.told:
@@ -284,9 +306,9 @@ class _Verification:
             return
         try:
             stored = self._tree.read(level, index, len(gained) // HASH_BYTES)
-        except ProofError as error:
+        except (ProofError, StoreError) as error:
             self._is_stored_wrong = True
-            self._report.find(str(error))
+            self._report.find(str(error), is_unread=isinstance(error, StoreError))
             return
         if stored != gained:
             self._is_stored_wrong = True
@@ -298,11 +320,9 @@ class _Verification:
         common = min(size, taken.size)
         try:
             stored = self._tree.read(0, taken.first, taken.size)
-            places = list(
-                self._tree.places(taken.first, taken.first + taken.size, self._tree.ranges())
-            )
-        except (ProofError, CorruptError) as error:
-            report.find(str(error), taken.first)
+            places = list(self._tree.places(taken.first, taken.first + taken.size))
+        except (ProofError, CorruptError, StoreError) as error:
+            report.find(str(error), taken.first, is_unread=isinstance(error, StoreError))
             return
         if stored[: common * HASH_BYTES] != looked.leaves[: common * HASH_BYTES]:
             # Where one line differs those behind it may stand elsewhere, too: that says nothing more.
@@ -444,15 +464,24 @@ class _Verification:
         found: list[tuple[Note, Checkpoint]] = []
         try:
             found.extend(read_history(self._folder))
-        except CorruptError as error:
+        except (CorruptError, StoreError) as error:
             message = str(error)
             if all(each.message != message for each in self._report.problems):
-                self._report.find(message)
+                self._report.find(message, is_unread=isinstance(error, StoreError))
         return found
 
 
-def _log_keys(policy: Policy, checkpoint: Checkpoint) -> list[VerifierKey]:
-    return [each.key for each in policy.logs if each.key.name == checkpoint.origin]
+def _report_removed(head: Checkpoint) -> Report:
+    """What is to say where the signer signed a head, and the folder shows none."""
+    report = Report(
+        origin=head.origin, size=0, root=EMPTY_ROOT.hex(),
+        looked_ns=time.time_ns(), witnesses=[], left_open=[], problems=[],
+    )  # fmt: skip
+    report.find(
+        f"the signer signed {head.size:,} entries and the folder shows no checkpoint: it was removed",
+        0,
+    )
+    return report
 
 
 def _size_of(note: Note) -> int:

@@ -98,6 +98,9 @@ def check_saved(event: Event, folder: Path) -> str | None:
     """What is wrong with the file that a `save` event commits to, among the run files of a folder; None if nothing is.
 
     A file that was forgotten is not there: its event's payload is gone, too, and then tells of none.
+
+    Raises:
+        StoreError: it is there, and cannot be read.
     """
     save = read_save(event)
     if save is None or save.salt is None:
@@ -105,5 +108,6 @@ def check_saved(event: Event, folder: Path) -> str | None:
     try:
         return None if file_holds(save, folder / save.file) else f"run file {save.file} was changed"
     except StoreError as error:
-        is_gone = isinstance(error.__cause__, FileNotFoundError)
-        return f"run file {save.file} is gone" if is_gone else str(error)
+        if isinstance(error.__cause__, FileNotFoundError):
+            return f"run file {save.file} is gone"
+        raise

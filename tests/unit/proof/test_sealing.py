@@ -49,10 +49,10 @@ def test_every_event_gets_one_position_and_keeps_it(tmp_path: Path, signer: Sign
     _record(tmp_path)
     first = _seal(tmp_path, signer)
     tree = TreeFolder(tmp_path / ".whence")
-    before = list(tree.places(0, first.checkpoint.size, tree.ranges()))
+    before = list(tree.places(0, first.checkpoint.size))
     _record(tmp_path)
     second = _seal(tmp_path, signer)
-    after = list(tree.places(0, second.checkpoint.size, tree.ranges()))
+    after = list(tree.places(0, second.checkpoint.size))
 
     assert (first.before, first.checkpoint.size) == (0, 5)
     assert (second.before, second.checkpoint.size) == (5, 10)
