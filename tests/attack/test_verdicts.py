@@ -2,8 +2,12 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from struct import Struct
+
+import pytest
 
 import whence
 from tests.attack.conftest import Case
@@ -113,3 +117,90 @@ def test_what_stands_above_the_signed_size_is_told(case: Case) -> None:
     report = case.verify()
 
     assert (report.is_verified, report.above) == (True, 2)
+
+
+def test_what_was_erased_while_it_was_looked_at_is_not_broken(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from whence.proof.folder import Taken
+    from whence.proof.looking import Looked, look
+    from whence.proof.sealer import Sealer
+    from whence.proof.settings import ProofSettings
+
+    settings = ProofSettings(keys=str(case.keys), origin="whence/attacked")
+    with whence.open(case.folder) as log:
+        sealer = Sealer(case.folder, settings, lambda: log.recorder)
+        events = list(log.events(whence.Query(target="t7")))
+
+        def look_late(folder: Path, taken: Taken) -> Looked:
+            if events:
+                sealer.erase([events.pop()], reason="asked", by="tester")
+            return look(folder, taken)
+
+        monkeypatch.setattr("whence.proof.verifying.look", look_late)
+        report = case.verify()
+    assert (report.is_verified, report.erased) == (True, 1), report.problems
+
+
+def test_nobody_is_licensed_to_take_away_what_comes_later(case: Case) -> None:
+    with whence.open(case.folder) as log:
+        log.recorder.emit_own("erased", {"positions": [[0, 2**62]], "intent": "x"})
+        log.emit("ops", "note", data={"text": "later"})
+    case.seal()
+    assert case.verify().is_verified
+    from whence.line import decode_line, sealed_entry
+
+    line = next(each for each in case.segment.read_bytes().split(b"\n") if b'"later"' in each)
+    entry = sealed_entry(decode_line(line)).ljust(len(line))
+    case.edit(lambda content: content.replace(line, entry))
+    report = case.verify()
+
+    assert report.is_broken
+    assert "no sealed event says that it was erased" in report.problems[0].message
+
+
+def test_reports_of_any_shape_are_read(case: Case) -> None:
+    with whence.open(case.folder) as log:
+        for offset in ([1], {"a": 1}, None, "x", 2**70):
+            log.recorder.emit_own("fragment", {"segment": "x", "offset": offset, "length": 1})
+            log.recorder.emit_own("erased", {"positions": [offset], "fragments": [[offset, 1, 1]]})
+    case.seal()
+    assert not case.verify().problems[0].message.startswith("Traceback")
+
+
+def test_another_log_in_its_place_is_an_alarm_for_who_has_its_key(
+    case: Case, tmp_path: Path
+) -> None:
+    foreign = tmp_path / "foreign"
+    with whence.open(foreign) as log:
+        log.emit("ops", "note")
+    seal(foreign, keyring.make_key(tmp_path / "others", foreign, "whence/foreign"))
+    case.folder.rename(tmp_path / "aside")
+    foreign.rename(case.folder)
+    said = subprocess.run(
+        [sys.executable, "-m", "whence", "verify", "--dir", str(case.folder)],
+        env=os.environ | {"WHENCE_KEYS": str(case.keys)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert said.returncode == 1, said
+    assert "BROKEN" in said.stdout
+
+
+def test_a_writer_that_begins_with_something_else_than_its_opening_is_named(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / ".whence"
+    signer = keyring.make_key(tmp_path / "keys", folder, "whence/opening")
+    with whence.open(folder) as log:
+        log.emit("ops", "note")
+    [segment] = (folder / "journal").iterdir()
+    lines = segment.read_bytes().splitlines(keepends=True)
+    note = next(line for line in lines if b'"type":"note"' in line)
+    forged = note.replace(b'"n":1', b'"n":0').replace(b'"w":"', b'"w":"zz', 1)
+    at = forged.index(b'"w":"zz') + 7
+    end = forged.index(b'"', at)
+    forged = forged[: end - 2] + forged[end:]
+    segment.write_bytes(b"".join(lines) + forged)
+    seal(folder, signer)
+    report = verify(folder, keys=[signer.key.verifier()])
+
+    assert any("something else than its opening" in each.message for each in report.problems)

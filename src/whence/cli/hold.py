@@ -1,6 +1,7 @@
 """`whence hold`: what must not be erased."""
 
 import json
+import stat
 from typing import TYPE_CHECKING
 
 import click
@@ -47,19 +48,31 @@ def command(
 
 
 def _add(log: "Log", target: str | None, agent: str | None, reason: str) -> None:
+    import tomllib
+
     from whence.errors import StoreError
     from whence.proof.files import replace_file
     from whence.settings import FILE_NAME
 
-    path = log.folder / FILE_NAME
+    # The file that counts: another one would stand in front of all that it says.
+    path = log.settings.file or log.folder / FILE_NAME
     rows = [("target", target), ("agent", agent), ("reason", reason)]
-    # A JSON text is a text of TOML, too.
-    table = "".join(f"{name} = {json.dumps(value)}\n" for name, value in rows if value is not None)
+    table = "".join(f"{name} = {_quote(value)}\n" for name, value in rows if value is not None)
     try:
         before = path.read_text(encoding="utf-8") if path.exists() else ""
+        mode = stat.S_IMODE(path.stat().st_mode) if before else 0o600
     except (OSError, UnicodeDecodeError) as error:
         raise StoreError(f"cannot read {path}: {error}") from error
-    replace_file(
-        path,
-        f"{before}{'' if before.endswith(chr(10)) or not before else chr(10)}\n[[hold]]\n{table}".lstrip().encode(),
-    )
+    apart = "" if before.endswith("\n") or not before else "\n"
+    text = f"{before}{apart}\n[[hold]]\n{table}".lstrip()
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        # Nothing could be recorded any more with a file that cannot be read.
+        raise StoreError(f"cannot add a hold to {path}: {error}") from error
+    replace_file(path, text.encode(), mode)
+
+
+def _quote(text: str) -> str:
+    """Write a text as TOML has it: as JSON does, but for the one control character that JSON lets stand."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -52,7 +52,8 @@ def command(
     with where.open_journal() as log:
         keys, keys_from, head, unread = _find_keys(log, key, policy)
         report = verify(
-            log.folder, keys=keys, keys_from=keys_from, policy=_read_policy(policy), since=_read_note(since),
+            log.folder, keys=keys, keys_from=keys_from, policy=_read_policy(policy),
+            witnessed_by=_own_policy(log) if policy is None else None, since=_read_note(since),
             head=head, check_file=_file_checker(log), progress=progress_bar("verifying", screen),
         )  # fmt: skip
         if unread:
@@ -86,7 +87,10 @@ def _find_keys(
     shown = read_checkpoint(log.folder)
     try:
         origin = shown[1].origin if shown is not None else settings.origin
-        signer = find_signer(settings.key_folder, log.folder, origin)
+        # By the folder, too: a key that is of this log makes another log in its place an alarm.
+        signer = find_signer(settings.key_folder, log.folder, origin) or find_signer(
+            settings.key_folder, log.folder, None
+        )
         head = signer.head() if signer is not None else None
     except WhenceError as error:
         unread = str(error)
@@ -131,6 +135,15 @@ def _read_policy(path: str | None) -> "Policy | None":
     from whence.proof.policies import parse_policy
 
     return None if path is None else _named(path, parse_policy)
+
+
+def _own_policy(log: "Log") -> "Policy | None":
+    """The policy that the log's settings name, for its witnesses."""
+    from whence.proof.sealer import read_policy
+    from whence.proof.settings import read_proof_settings
+
+    named = read_proof_settings(log.settings).policy
+    return None if named is None else read_policy(Path(named), log.folder)
 
 
 def _read_note(path: str | None) -> "Note | None":
@@ -195,7 +208,7 @@ def _facts(report: "Report") -> Iterator[tuple[str, str]]:
         for each in report.witnesses
     )
     yield "witnesses", seen or "none: whoever holds the key on this machine could have rewritten it"
-    yield "exposed", f"{format_count(report.unsealed, 'event')} not sealed yet"
+    yield "exposed", _exposed(report)
     if report.above:
         yield (
             "above",
@@ -224,6 +237,16 @@ def _facts(report: "Report") -> Iterator[tuple[str, str]]:
         yield "not closed", shown + (f" and {more:,} more writers" if more > 0 else "")
 
 
+def _exposed(report: "Report") -> str:
+    """What nobody outside has seen yet."""
+    unsealed = f"{format_count(report.unsealed, 'event')} not sealed yet"
+    if report.witnessed is None:
+        return unsealed
+    signed = report.witnesses[-1].time_s or 0
+    since = format_ago(signed * _NS_PER_S, report.looked_ns)
+    return f"{format_count(report.size - report.witnessed, 'event')} since witnesses signed {since}, {unsealed}"
+
+
 def _keys(report: "Report") -> dict[str, Any]:
     """Lay the report out for a program. Keys are only ever added."""
     return {
@@ -236,6 +259,7 @@ def _keys(report: "Report") -> dict[str, Any]:
         "root": report.root,
         "proven_since": report.proven_since,
         "witnesses": [{"name": each.key.name, "time": each.time_s} for each in report.witnesses],
+        "witnessed": report.witnessed,
         "unsealed": report.unsealed,
         "above": report.above,
         "payloads": report.payloads,

@@ -17,6 +17,7 @@ class Account:
     def __init__(self) -> None:
         self.wrong_files: list[tuple[int, str]] = []
         self._runs: dict[str, list[Run]] = {}
+        self._opened: set[str] = set()
         self._closed: set[str] = set()
         self._gone: list[int] = []
         self._erased: list[tuple[int, int]] = []
@@ -47,10 +48,17 @@ class Account:
         for offset, length, digest in looked.fragments:
             self._fragments[taken.segment, offset] = length, digest
         for position, event in looked.told:
-            if event.type == "writer.close":
+            if event.type == "writer.open" and event.n == 0:
+                self._opened.add(event.w)
+            elif event.type == "writer.close":
                 self._closed.add(event.w)
             elif event.type == "erased":
-                self._erased += read_positions(event.data)
+                # Only what was sealed before it can have been erased: nobody is licensed for what comes.
+                self._erased += [
+                    (start, min(end, position))
+                    for start, end in read_positions(event.data)
+                    if start < position
+                ]
                 self._blanked |= _read_blanked(event.data)
             elif event.type == "fragment":
                 self._reported.append((position, event.data))
@@ -65,6 +73,12 @@ class Account:
 
     def _find_counts(self, same: Callable[[int, int], bool]) -> Iterator[Found]:
         for w, runs in self._runs.items():
+            if runs[0].n == 0 and w not in self._opened:
+                yield (
+                    f"writer {w} begins with something else than its opening",
+                    runs[0].first,
+                    False,
+                )
             if runs[0].n != 0:
                 yield f"writer {w} begins with count {runs[0].n}, want 0", runs[0].first, False
             ordered = sorted(runs, key=lambda run: run.n)
@@ -102,7 +116,10 @@ class Account:
         for position, data in self._reported:
             if not isinstance(data, dict):
                 continue
-            place: tuple[str, Any] = str(data.get("segment")), data.get("offset")
+            offset = data.get("offset")
+            if not isinstance(offset, int):
+                continue
+            place = str(data.get("segment")), offset
             reported.add(place)
             found = self._fragments.get(place)
             if found != (data.get("length"), data.get("sha256")) and not self._is_blank(place):

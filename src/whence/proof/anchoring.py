@@ -53,7 +53,10 @@ def anchor_in_time(url: str, folder: Path, note: Note, checkpoint: Checkpoint) -
     if _GRANTED not in answer[:16]:
         raise StoreError(f"{url} granted no time stamp")
     place = folder / "anchors"
-    place.mkdir(mode=0o700, exist_ok=True)
+    try:
+        place.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {place}: {error.strerror}") from error
     replace_file(place / f"{checkpoint.size}.note", content)
     replace_file(place / f"{checkpoint.size}.tsr", answer)
     return place / f"{checkpoint.size}.tsr"

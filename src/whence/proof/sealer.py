@@ -8,6 +8,7 @@ import logging
 import os
 import threading
 import time
+import weakref
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -92,7 +93,7 @@ class Sealer:
         self._sealed_s = clock()
         self._witnessed_s = 0.0
         self._witnessing: threading.Thread | None = None
-        self._said, self._due_s = "", 0.0
+        self._said, self._done_s, self._done_for_s = "", 0.0, 0.0
         # The size that was signed when somebody else's lock first stood in the way, and when that was.
         self._stalled: tuple[int, float] | None = None
 
@@ -250,7 +251,7 @@ class Sealer:
         `daily` is done at the beginning and once a day; `around` is held meanwhile. Witnesses are asked each minute, by a thread of its own:
         they can take their time. What goes wrong is logged once, and tried again.
         """
-        self._said, self._due_s = "", 0.0
+        self._said, self._done_for_s = "", 0.0
         while True:
             with around:
                 self._go_on(tell)
@@ -261,7 +262,8 @@ class Sealer:
 
     def _go_on(self, tell: Callable[[Sealed], None]) -> None:
         try:
-            if self._clock() - self._sealed_s >= ALIVE_AFTER_S:
+            # A clock that was set back must not silence us.
+            if abs(self._clock() - self._sealed_s) >= ALIVE_AFTER_S:
                 self._try_to_tell("alive", {})
             sealed = self.seal()
             if sealed is not None and sealed.is_new:
@@ -297,18 +299,19 @@ class Sealer:
 
     def _do_daily(self, daily: Callable[[], None]) -> None:
         now = self._clock()
-        if now < self._due_s:
+        if abs(now - self._done_s) < self._done_for_s:
             return
+        self._done_s = now
         try:
             daily()
-            self._due_s = now + _DAY_S
+            self._done_for_s = _DAY_S
         except FAILURES as error:
-            self._due_s = now + _TRY_AGAIN_S
+            self._done_for_s = _TRY_AGAIN_S
             _logger.warning("cannot do the day's work of %s: %s", self._folder, error)
 
     def _ask_witnesses(self) -> None:
         now, asking = self._clock(), self._witnessing
-        if self._settings.policy is None or now - self._witnessed_s < WITNESS_EVERY_S:
+        if self._settings.policy is None or abs(now - self._witnessed_s) < WITNESS_EVERY_S:
             return
         if asking is None or not asking.is_alive():
             self._witnessed_s = now
@@ -340,7 +343,10 @@ class Sealer:
 
 def read_policy(path: Path, folder: Path) -> Policy:
     """Read a policy; a path that is not absolute is meant from the log's folder."""
-    whole = folder / path.expanduser()
+    try:
+        whole = folder / path.expanduser()
+    except RuntimeError as error:
+        raise StoreError(f"cannot find {path}: {error}") from error
     try:
         return parse_policy(whole.read_bytes())
     except OSError as error:
@@ -368,13 +374,15 @@ class Sealing:
             daemon=True,
         )  # fmt: skip
         self._thread.start()
-        os.register_at_fork(before=self._before_fork, after_in_parent=self._after_fork)
+        _all.add(self)
 
-    def _before_fork(self) -> None:
+    def before_fork(self) -> None:
+        """Wait for the seal at hand, for as long as a fork may take."""
         if self._process == os.getpid():
             self._is_fork_waited_for = self._busy.acquire(timeout=_FORK_WAITS_S)
 
-    def _after_fork(self) -> None:
+    def after_fork(self) -> None:
+        """Go on in the process that forked."""
         if self._is_fork_waited_for and self._process == os.getpid():
             self._is_fork_waited_for = False
             self._busy.release()
@@ -393,6 +401,23 @@ class Sealing:
             self._sealer.seal()
         except FAILURES as error:
             _logger.warning("cannot seal at the end: %s", error)
+
+
+_all: "weakref.WeakSet[Sealing]" = weakref.WeakSet()
+
+
+def _before_fork() -> None:
+    for sealing in list(_all):
+        sealing.before_fork()
+
+
+def _after_fork() -> None:
+    for sealing in list(_all):
+        sealing.after_fork()
+
+
+# Once for a process: what is registered can never be taken back, and would keep every log in memory.
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
 
 
 def begin_sealing(recorder: Recorder, settings: Settings) -> Sealing | None:

@@ -158,6 +158,12 @@ def recover(folder: Path, tree: TreeFolder, signer: Signer) -> Checkpoint | None
     tree.cut(head.size)
     if head.size and tree.hash(0, head.size) != head.root:
         raise RollbackError(f"the tree of {head.size:,} entries is not the one that was signed")
+    if shown is not None and shown[1].size <= head.size:
+        _, older = shown
+        if older.root != (tree.hash(0, older.size) if older.size else EMPTY_ROOT):
+            raise RollbackError(
+                f"{CHECKPOINT} is of another history of {older.size:,} entries: it was signed with the same key"
+            )
     if shown is None or shown[1].size < head.size:
         # A crash came between the signature and its showing, or somebody put an older one back.
         note = sign_note(str(head), [signer.key])

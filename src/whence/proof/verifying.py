@@ -34,6 +34,10 @@ Progress = Callable[[int, int], None]
 CheckFile = Callable[[Event], "str | None"]
 """Says what is wrong with the file that an event commits to; None if nothing, or if it says nothing of one. StoreError: it cannot be read."""
 
+_NS_PER_S = 1_000_000_000
+_AHEAD_NS = 300 * _NS_PER_S
+"""So far a witness' clock may be ahead of ours."""
+_TRIES = 3
 _PROBLEMS_MAX = 100
 _ALONE_BYTES = 64 * 1024 * 1024
 """Less than that is not worth a second process."""
@@ -57,6 +61,9 @@ class Report(msgspec.Struct, kw_only=True):
     key_from: str = "the log's own word"
     """Whose word it is that this is the log's key."""
     witnesses: list[Cosigned] = []
+    """Who signed the newest checkpoint that enough of them signed."""
+    witnessed: int | None = None
+    """How many entries that one has: what came since is exposed."""
     payloads: int = 0
     private: int = 0
     erased: int = 0
@@ -107,22 +114,49 @@ def verify(
     keys: Sequence[VerifierKey] = (),
     keys_from: str = "given",
     policy: Policy | None = None,
+    witnessed_by: Policy | None = None,
     since: Note | None = None,
     head: Checkpoint | None = None,
     check_file: CheckFile = lambda _event: None,
     workers: int | None = None,
     progress: Progress = lambda _done, _in_all: None,
 ) -> Report:
-    """Verify what a journal's checkpoint claims.
+    """Verify what a journal's checkpoint claims. Where it grew meanwhile and something seems broken, it is looked at again: it was erased, perhaps.
 
     `keys` are those of the log, and `keys_from` says whose word that is; without them it is the policy's, and without one the log's own is taken,
-    and the report says so. `since` is a checkpoint that somebody kept: the journal has to extend it. `head` is what the signer says
+    and the report says so. `witnessed_by` names witnesses where the policy is not to say whose key it is. `since` is a checkpoint that somebody kept: the journal has to extend it. `head` is what the signer says
     it signed last.
 
     Raises:
         StoreError: nothing is sealed, or the folder cannot be read at all.
     """
-    shown = read_checkpoint(folder)
+    tries = 0
+    while True:
+        shown = read_checkpoint(folder)
+        report = _verify(
+            folder, shown,
+            keys=keys, keys_from=keys_from, policy=policy, witnessed_by=witnessed_by or policy,
+            since=since, head=head, check_file=check_file, workers=workers, progress=progress,
+        )  # fmt: skip
+        tries += 1
+        if not report.is_broken or tries == _TRIES or read_checkpoint(folder) == shown:
+            return report
+
+
+def _verify(
+    folder: Path,
+    shown: tuple[Note, Checkpoint] | None,
+    *,
+    keys: Sequence[VerifierKey],
+    keys_from: str,
+    policy: Policy | None,
+    witnessed_by: Policy | None,
+    since: Note | None,
+    head: Checkpoint | None,
+    check_file: CheckFile,
+    workers: int | None,
+    progress: Progress,
+) -> Report:
     if shown is None:
         if head is not None and head.size:
             return _report_removed(head)
@@ -150,7 +184,8 @@ def verify(
         report.find(str(error), is_unread=isinstance(error, StoreError))
     if trusted:
         report.key_from = keys_from if keys else "the policy"
-    verification.check_signature(note, policy)
+    verification.check_signature(note)
+    verification.check_witnesses(note, checkpoint, witnessed_by)
     verification.check_history(checkpoint)
     verification.check_since(since, checkpoint)
     if head is not None and head.size > checkpoint.size:
@@ -182,6 +217,7 @@ class _Verification:
         self._reached: dict[str, int] = {}
         self._grown = GrowingTree()
         self._is_stored_wrong = False
+        self._is_cut_short = False
         self._roots: dict[int, Hash] = {}
         self._succession = succession
 
@@ -237,7 +273,11 @@ class _Verification:
                 # What follows would be wrong at every position.
                 break
         else:
-            if self._grown.size == checkpoint.size and self._grown.root() != checkpoint.root:
+            if (
+                not self._is_cut_short
+                and self._grown.size == checkpoint.size
+                and self._grown.root() != checkpoint.root
+            ):
                 report.find("the entries do not make the root that was signed")
         self._finish()
 
@@ -270,7 +310,12 @@ class _Verification:
                 f" {taken.size:,} were sealed",
                 taken.first + min(size, taken.size),
             )
-        self._grow(looked.leaves, [at for at in wanted if taken.first < at <= taken.first + size])
+        if not self._is_cut_short:
+            self._grow(
+                looked.leaves, [at for at in wanted if taken.first < at <= taken.first + size]
+            )
+        # What follows has no place in a tree without what could not be read.
+        self._is_cut_short = self._is_cut_short or not looked.whole
         self._account.add(taken, looked)
         report.payloads += looked.payloads
         report.private += looked.private
@@ -374,7 +419,7 @@ class _Verification:
 
     # -- signatures --------------------------------------------------------------------------------
 
-    def check_signature(self, note: Note, policy: Policy | None) -> None:
+    def check_signature(self, note: Note) -> None:
         """Check who signed the newest checkpoint: a trusted key, one that the log itself names, or one that it was handed over to."""
         report = self._report
         keys = self._succession.keys_at(report.size)
@@ -383,25 +428,41 @@ class _Verification:
                 "no key is known: none was given, and the journal names none", is_unread=True
             )
             return
-        witnesses = [each.key for each in policy.witnesses] if policy is not None else []
         try:
-            signed = verify_note(note, [*keys, *witnesses])
+            signed = verify_note(note, keys)
         except ProofError as error:
             report.find(f"the checkpoint: {error}")
             return
-        by = next((each.key for each in signed if each.key in keys), None)
-        if by is None:
+        if not signed:
             names = ", ".join(str(key) for key in keys[:3])
             report.find(f"the checkpoint is not signed by {names}")
             return
+        by = signed[0].key
         if by.name != report.origin:
             report.find(f"the checkpoint is of {report.origin}, and signed by {by.name}")
         report.key = str(by)
-        report.witnesses = [each for each in signed if each.key not in keys]
-        if policy is not None and not policy.is_witnessed([each.key for each in report.witnesses]):
-            report.find(
-                f"{len(report.witnesses)} witnesses signed it, which is not the quorum {policy.quorum}"
-            )
+
+    def check_witnesses(self, note: Note, checkpoint: Checkpoint, policy: Policy | None) -> None:
+        """Find the newest checkpoint that enough witnesses signed; the log goes on signing while they are asked."""
+        if policy is None:
+            return
+        report = self._report
+        keys = [each.key for each in policy.witnesses]
+        older = sorted(self.history(), key=lambda each: -each[1].size)
+        try:
+            for found, each in ((note, checkpoint), *older):
+                is_ours = (each.origin, self._roots.get(each.size)) == (report.origin, each.root)
+                signed = verify_note(found, keys) if keys and is_ours else []
+                if signed and policy.is_witnessed([by.key for by in signed]):
+                    report.witnesses, report.witnessed = signed, each.size
+                    break
+        except ProofError as error:
+            report.find(f"a checkpoint's witnesses: {error}")
+        for cosigned in report.witnesses:
+            if (cosigned.time_s or 0) * _NS_PER_S > report.looked_ns + _AHEAD_NS:
+                report.find(f"{cosigned.key.name} signed in the future", is_unread=True)
+        if not report.witnesses and policy.quorum is not None:
+            report.find(f"no checkpoint has the quorum {policy.quorum}", is_unread=True)
 
     def check_history(self, checkpoint: Checkpoint) -> None:
         """Each checkpoint that was kept has to be a beginning of the newest."""
@@ -431,6 +492,7 @@ class _Verification:
                 report.find(
                     "the older checkpoint is not signed by the key of this log", is_unread=True
                 )
+                return
         except ProofError as error:
             report.find(f"the older checkpoint: {error}")
             return
