@@ -1,5 +1,6 @@
 """`whence prove`: proofs for others, of one event or of many in a bundle that checks itself."""
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from whence.proof.keys import VerifierKey
 
 _SHORT_ID = 8
+_PLAIN = re.compile(r"[A-Za-z0-9_-]+").fullmatch
 
 
 @verb(
@@ -64,16 +66,15 @@ def command(
         event = log.resolve(reference).event
         if event is None:
             raise NotFoundError(f"{reference!r} is no event: a proof is of one")
-        proven = prover.prove(prover.position(event.segment, event.offset))
-        folder = out or Path()
-        _write(folder / f"{event.id[-_SHORT_ID:]}.tlog-proof", str(proven.proof).encode())
-        _write(folder / f"{event.id[-_SHORT_ID:]}.jsonl", proven.line + b"\n")
-        screen.show(
-            [
-                str(folder / f"{event.id[-_SHORT_ID:]}.tlog-proof"),
-                str(folder / f"{event.id[-_SHORT_ID:]}.jsonl"),
-            ]
-        )
+        position = prover.position(event.segment, event.offset)
+        proven = prover.prove(position)
+        # Ids are others' words, and could lead elsewhere.
+        short = event.id[-_SHORT_ID:]
+        name = short if _PLAIN(short) else str(position)
+        proof, line = ((out or Path()) / f"{name}.{kind}" for kind in ("tlog-proof", "jsonl"))
+        _write(proof, str(proven.proof).encode())
+        _write(line, proven.line + b"\n")
+        screen.show([str(proof), str(line)])
 
 
 def _places(log: "Log", query: object) -> "list[tuple[str, int]]":

@@ -56,6 +56,7 @@ def command(
     from whence.cli.prune import prune_by_settings
     from whence.log import Log
     from whence.proof.sealer import Sealer
+    from whence.proof.sealing import RollbackError
     from whence.proof.settings import read_proof_settings
 
     screen = where.screen
@@ -74,12 +75,18 @@ def command(
         if rotate:
             sealed = sealer.rotate()
         if sealed is not None:
-            witnessed = sealer.witness()
+            alarm: RollbackError | None = None
+            try:
+                witnessed = sealer.witness()
+            except RollbackError as error:
+                witnessed, alarm = None, error
             if witnessed is not None and witnessed.checkpoint == sealed.checkpoint:
                 sealed = msgspec.structs.replace(sealed, note=witnessed.note)
             screen.show(_say(sealed, output))
             _remark(sealed, screen)
             _anchor(log.folder, sealed, screen, anchor_git, anchor_time)
+            if alarm is not None:
+                raise alarm
         if follow:
             screen.note("sealing; Ctrl-C ends it")
             sealer.follow(

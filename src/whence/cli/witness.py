@@ -1,5 +1,9 @@
 """`whence witness`: watches other logs, so that none of them can show two histories."""
 
+import fcntl
+import os
+import stat
+import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +17,8 @@ if TYPE_CHECKING:
     from whence.proof.witness import Witness
 
 _PATIENCE_S = 30.0
+_DIGITS_MAX = 8
+_CONNECTIONS_MAX = 64
 
 
 @verb(
@@ -45,6 +51,7 @@ def command(where: Where, logs: str, state: str, listen: str, name: str | None) 
         raise click.UsageError(f"--listen is {listen!r}, want HOST:PORT")
     folder = Path(state).expanduser()
     key = _find_key(folder, name)
+    _keep_for_us(folder)
     witness = Witness(folder, key, _read_logs(Path(logs)))
     server = _serve(witness, host.strip("[]"), int(port))
     from whence.proof.keys import COSIGNATURE
@@ -70,9 +77,10 @@ def _serve(witness: "Witness", host: str, port: int) -> ThreadingHTTPServer:
             if self.path != "/add-checkpoint":
                 self._answer(404, "want POST /add-checkpoint\n", "text/plain")
                 return
-            if not length.isdecimal() or int(length) > REQUEST_BYTES_MAX:
+            is_number = length.isascii() and length.isdecimal()
+            if not is_number or len(length) > _DIGITS_MAX or int(length) > REQUEST_BYTES_MAX:
                 self.close_connection = True
-                self._answer(413 if length.isdecimal() else 411, "want a length\n", "text/plain")
+                self._answer(413 if is_number else 411, "want a length\n", "text/plain")
                 return
             try:
                 self._answer(*witness.add_checkpoint(self.rfile.read(int(length))))
@@ -91,12 +99,44 @@ def _serve(witness: "Witness", host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, *args: Any) -> None:
             """Say nothing: what was signed stands in the state."""
 
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        places = threading.BoundedSemaphore(_CONNECTIONS_MAX)
+
+        def process_request(self, request: Any, client_address: Any) -> None:
+            # More than that wait at the door.
+            if self.places.acquire(timeout=_PATIENCE_S):
+                super().process_request(request, client_address)
+            else:
+                self.shutdown_request(request)
+
+        def process_request_thread(self, request: Any, client_address: Any) -> None:
+            try:
+                super().process_request_thread(request, client_address)
+            finally:
+                self.places.release()
+
+        def handle_error(self, *args: Any) -> None:
+            """Say nothing: a peer that goes away is nobody's error."""
+
     try:
-        server = ThreadingHTTPServer((host, port), Handler)
+        server = Server((host, port), Handler)
     except OSError as error:
         raise StoreError(f"cannot listen on {host}:{port}: {error.strerror}") from error
-    server.daemon_threads = True
     return server
+
+
+def _keep_for_us(folder: Path) -> None:
+    """Hold the state for as long as this process lives: two that serve it could sign two histories."""
+    from whence.errors import ConflictError, StoreError
+
+    try:
+        fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise ConflictError(f"another witness serves {folder}") from error
+    except OSError as error:
+        raise StoreError(f"cannot lock {folder}: {error.strerror}") from error
 
 
 def _find_key(folder: Path, name: str | None) -> Any:
@@ -111,6 +151,8 @@ def _find_key(folder: Path, name: str | None) -> Any:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if path.exists():
+            if stat.S_IMODE(path.stat().st_mode) & 0o077:
+                raise StoreError(f"{path} can be read by others than its owner: chmod 600")
             return parse_signer(path.read_text(encoding="utf-8").strip())
     except CorruptError as error:
         raise CorruptError(f"{path} holds no key: {error}") from error

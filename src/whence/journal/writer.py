@@ -52,6 +52,10 @@ MakeOwn = Callable[[str, dict[str, Any]], tuple[bytes, bytes]]
 _Result = TypeVar("_Result")
 
 
+class VolatileDiskError(StoreError):
+    """The line is written, and nobody can promise that it survives a power cut."""
+
+
 class Writer:
     """Owns this process's place at the end of one journal. Safe for any number of threads.
 
@@ -452,7 +456,7 @@ class Writer:
         if place.has_bad:
             self._write_again([ticket for ticket in tickets if place.is_bad(ticket.taken_by)])
         if place.is_volatile:
-            raise StoreError(f"{self.folder} is on a disk that forgets at a power cut")
+            raise VolatileDiskError(f"{self.folder} is on a disk that forgets at a power cut")
         return place.due()
 
     def _move_on(self) -> None:

@@ -213,8 +213,10 @@ class Sealer:
     def witness(self) -> Sealed | None:
         """Have the newest checkpoint signed by the witnesses of `[proof] policy`; None where there are none.
 
+        A checkpoint that all of them signed already is not shown to them again.
+
         Raises:
-            RollbackError: a witness knows more of this log, or another history of it.
+            RollbackError: a witness knows more of this log, or another history of it; what others signed is kept all the same.
             StoreError, CorruptError: the policy cannot be read, or a checkpoint not kept.
         """
         if self._settings.policy is None:
@@ -224,9 +226,13 @@ class Sealer:
             return None
         note, checkpoint = shown
         policy = read_policy(Path(self._settings.policy), self._folder)
+        signed_by = {(each.name, each.key_id) for each in note.signatures}
+        wanted = {(each.key.name, each.key.key_id) for each in policy.witnesses if each.url}
+        if wanted <= signed_by:
+            return Sealed(checkpoint, note, checkpoint.size)
         # A tree of its own: others of this process may seal meanwhile.
         tree = TreeFolder(self._folder)
-        signatures = ask_all(policy, note, checkpoint, tree.consistency)
+        signatures, alarms = ask_all(policy, note, checkpoint, tree.consistency)
         known = {(each.name, each.key_id): each for each in (*note.signatures, *signatures)}
         signed = Note(note.text, tuple(known.values()))
         with tree.locked(wait=True):
@@ -235,6 +241,8 @@ class Sealer:
                 keep_checkpoint(
                     self._folder, signed, int(self._clock() * 1e9), is_kept=bool(signatures)
                 )
+        if alarms:
+            raise alarms[0]
         return Sealed(checkpoint, signed, checkpoint.size)
 
     def follow(

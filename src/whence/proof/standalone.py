@@ -197,6 +197,7 @@ def find_root(leaf: bytes, index: int, size: int, path: list[bytes]) -> bytes:
 
 WITH_PAYLOAD = re.compile(rb'(.*?),"salt":"([A-Za-z0-9_-]{24})","data":(.*)\}', re.DOTALL)
 WITHOUT = re.compile(rb'(.*),"commit":"[A-Za-z0-9_-]{43}"(?:,"blob":[0-9]+)?\}', re.DOTALL)
+SHOWN = 200
 KEYS = (
     "id time primitive type agent target parent trace status duration links private w n salt data commit blob"
 ).split()
@@ -212,7 +213,7 @@ def read_line(line: bytes) -> tuple[bytes, dict[str, Any]]:
         return dict(found)
 
     try:
-        json.loads(text, object_pairs_hook=keep)
+        json.loads(text, object_pairs_hook=keep, parse_int=str)
     except (ValueError, RecursionError) as error:
         raise RefusedError(f"a line is no JSON: {error}") from None
     need(text.startswith(b"{") and pairs, "a line is no event")
@@ -230,13 +231,18 @@ def read_line(line: bytes) -> tuple[bytes, dict[str, Any]]:
         raise RefusedError("a line is not written as lines are")
     envelope, salt, payload = found.groups()
     try:
-        need(json.loads(payload) == said["data"], "a line's payload is not what it seems")
-        need(json.loads(envelope + b"}") == {k: v for k, v in said.items() if k not in ("salt", "data")},
+        need(
+            json.loads(payload, parse_int=str) == said["data"],
+            "a line's payload is not what it seems",
+        )
+        need(json.loads(envelope + b"}", parse_int=str) == {k: v for k, v in said.items() if k not in ("salt", "data")},
              "a line's envelope is not what it seems")  # fmt: skip
     except ValueError:
         raise RefusedError("a line is not written as lines are") from None
     digest = hmac.new(salt, payload, "sha256").digest()
     commit = base64.urlsafe_b64encode(digest).rstrip(b"=")
+    # As it stands there: what is shown is what was signed.
+    said["data"] = payload.decode("utf-8")
     return envelope + b',"commit":"' + commit + b'"}', said
 
 
@@ -256,16 +262,24 @@ def check(folder: pathlib.Path, key: Key) -> list[str]:
             find_root(leaf, index, size, hashes) == root,
             f"{path.name} does not lead to the signed root",
         )
-        payload = (
-            json.dumps(said["data"], ensure_ascii=False)
-            if "data" in said
-            else "(payload erased or private)"
-        )
-        who = said.get("agent") or "-"
-        told.append(
-            f"{index:>10}  {said['time']}  {who}  {said['primitive']}.{said['type']}  {payload[:200]}"
-        )
+        told.append(describe(index, said))
     return told
+
+
+def describe(index: int, said: dict[str, Any]) -> str:
+    """What a line says, on one line of a terminal, whatever it holds."""
+    if "data" in said:
+        payload = said["data"]
+        payload = (
+            payload if len(payload) <= SHOWN else f"{payload[:SHOWN]}... (all of it in lines.jsonl)"
+        )
+    elif said.get("private"):
+        payload = "(private: never stored)"
+    else:
+        payload = "(payload not in this bundle)"
+    words = [str(said[name]) for name in ("time", "agent", "primitive", "type") if name in said]
+    text = f"{index:>10}  {'  '.join(words)}  {payload}"
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def main() -> int:
@@ -275,6 +289,8 @@ def main() -> int:
     )
     parser.add_argument("--key", help="the log's public key, from elsewhere")
     given = parser.parse_args()
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")
     folder = pathlib.Path(__file__).resolve().parent
     try:
         own = next(
@@ -282,28 +298,24 @@ def main() -> int:
             for line in (folder / "policy.txt").read_text(encoding="utf-8").splitlines()
             if line.startswith("log ")
         )
-        key = read_key(given.key or own)
+        key = read_key(own if given.key is None else given.key)
         told = check(folder, key)
     except (
         RefusedError,
         OSError,
-        UnicodeDecodeError,
+        UnicodeError,
         StopIteration,
         KeyError,
         IndexError,
     ) as error:
         print(f"NOT PROVEN: {error}" if str(error) else f"NOT PROVEN: {type(error).__name__}")
         return 1
-    shown = [
-        line.encode("ascii", "backslashreplace").decode() if not line.isprintable() else line
-        for line in told
-    ]
-    print("\n".join(shown))
+    print("\n".join(told))
     print(f"PROVEN: {len(told)} lines are in {key[0]}, at these positions and as they are shown.")
     print(
-        f"The key was {'given by you' if given.key else 'taken from this bundle: compare it with one from elsewhere'}:"
+        f"The key was {'given by you' if given.key is not None else 'taken from this bundle: compare it with one from elsewhere'}:"
     )
-    print(given.key or own)
+    print(own if given.key is None else given.key)
     return 0
 
 

@@ -77,7 +77,8 @@ class Witness:
         try:
             if last is not None and size == checkpoint.size:
                 if last.root != checkpoint.root:
-                    return Reply(409, f"another tree of {size} entries was signed\n")
+                    # Another tree of that size was signed.
+                    return Reply(409, f"{size}\n", _SIZE)
                 if proof:
                     return Reply(422, "proof has hashes, want none\n")
             elif size:

@@ -7,12 +7,15 @@ somebody else signs with its key.
 import base64
 import http.client
 import logging
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import NamedTuple
 
-from whence.errors import CorruptError, ProofError, StoreError
+from whence.errors import CorruptError, ProofError, StoreError, WhenceError
 from whence.proof.checkpoints import Checkpoint, parse_number
 from whence.proof.notes import Note, Signature, parse_signature, verify_note
 from whence.proof.policies import Policy, Witness
@@ -21,6 +24,8 @@ from whence.proof.tree import Hash
 
 _TRIES = 4
 _TIMEOUT_S = 10.0
+_ALL_TIMEOUT_S = 15.0
+_AHEAD_S = 300.0
 _ANSWER_MAX = 64 * 1024
 
 _logger = logging.getLogger("whence.proof")
@@ -61,23 +66,41 @@ def post(url: str, body: bytes) -> Answer:
 
 def ask_all(
     policy: Policy, note: Note, checkpoint: Checkpoint, prove: Prove, *, post: Post = post
-) -> list[Signature]:
-    """Ask each witness of a policy that has an address; give the signatures that came, those of others only logged.
+) -> tuple[list[Signature], list[RollbackError]]:
+    """Ask the witnesses of a policy that have an address, all at once; give the signatures that came in time, and the alarms.
 
-    Raises:
-        RollbackError: a witness has seen more of this log than was ever signed here, or another history of it.
+    What one of them says or does not say keeps nobody from asking the others. Those that did not sign are logged.
     """
-    found = []
-    for witness in policy.witnesses:
-        if witness.url is None:
-            continue
+    answers: SimpleQueue[tuple[list[Signature], list[RollbackError]]] = SimpleQueue()
+    asked = [witness for witness in policy.witnesses if witness.url is not None]
+
+    def ask_one(witness: Witness) -> None:
+        found: list[Signature] = []
+        alarms: list[RollbackError] = []
         try:
-            found += ask(witness, note, checkpoint, prove, post=post)
-        except RollbackError:
-            raise
-        except (StoreError, ProofError, CorruptError) as error:
+            found = ask(witness, note, checkpoint, prove, post=post)
+        except RollbackError as error:
+            alarms.append(error)
+        except (WhenceError, OSError, ValueError) as error:
             _logger.warning("witness %s did not sign: %s", witness.name, error)
-    return found
+        finally:
+            answers.put((found, alarms))
+
+    for witness in asked:
+        # Not those of a pool, which the end of a program waits for: a witness may never come to an end.
+        Thread(target=ask_one, args=(witness,), name=f"whence-{witness.name}", daemon=True).start()
+    signatures: list[Signature] = []
+    raised: list[RollbackError] = []
+    until = time.monotonic() + _ALL_TIMEOUT_S
+    for missing in range(len(asked), 0, -1):
+        try:
+            found, alarms = answers.get(timeout=max(0.0, until - time.monotonic()))
+        except Empty:
+            _logger.warning("%s of the witnesses did not answer in time", missing)
+            break
+        signatures += found
+        raised += alarms
+    return signatures, raised
 
 
 def ask(
@@ -100,16 +123,15 @@ def ask(
         if answer.status == 422 and old:
             # It is asked from where it says that it stands, with a proof that holds here.
             raise RollbackError(
-                f"witness {witness.name} knows another history of {checkpoint.origin}: {answer.body.strip()[:200]}"
+                f"witness {witness.name} knows another history of {checkpoint.origin}: {_clean(answer.body)}"
             )
         if answer.status != 409:
-            raise Refusal(f"{witness.name} answered {answer.status}: {answer.body.strip()[:200]}")
+            raise Refusal(f"{witness.name} answered {answer.status}: {_clean(answer.body)}")
         try:
             seen = parse_number(answer.body.strip())
         except CorruptError:
-            raise RollbackError(
-                f"witness {witness.name} knows another history of {checkpoint.origin}: {answer.body.strip()[:200]}"
-            ) from None
+            # No size is no evidence of anything.
+            raise Refusal(f"{witness.name} answered 409: {_clean(answer.body)}") from None
         if seen > checkpoint.size:
             raise RollbackError(
                 f"witness {witness.name} has seen {seen:,} entries of {checkpoint.origin},"
@@ -121,6 +143,11 @@ def ask(
             )
         old = seen
     raise Refusal(f"{witness.name} changed its mind {_TRIES} times")
+
+
+def _clean(text: str) -> str:
+    """What somebody else said, fit to be shown."""
+    return "".join(each if each.isprintable() else " " for each in text.strip()[:200])
 
 
 def format_request(old: int, proof: Iterable[Hash], note: Note) -> bytes:
@@ -140,8 +167,11 @@ def _read_signatures(witness: Witness, note: Note, body: str) -> list[Signature]
         if (each.name, each.key_id) == (witness.key.name, witness.key.key_id)
     ]
     signed = Note(note.text, tuple(found))
-    if not found or not verify_note(signed, [witness.key]):
+    fits = verify_note(signed, [witness.key]) if found else []
+    if not fits:
         raise ProofError(f"answer of {witness.name} has no signature of its key")
+    if (fits[0].time_s or 0) > time.time() + _AHEAD_S:
+        raise ProofError(f"{witness.name} signed in the future")
     return found[:1]
 
 

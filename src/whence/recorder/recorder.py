@@ -24,7 +24,7 @@ from whence.event import OWN, Status, check_text, decode_json, format_second, fo
 from whence.journal.blobs import write_blob
 from whence.journal.disk import Disk
 from whence.journal.place import Layout
-from whence.journal.writer import Writer
+from whence.journal.writer import VolatileDiskError, Writer
 from whence.line import (
     ENVELOPE_BYTES_MAX,
     INLINE_BYTES_MAX,
@@ -421,8 +421,13 @@ class Recorder:
             self._writer.append_made(head, tail)
 
     def emit_own(self, type: str, data: dict[str, Any]) -> None:
-        """Record a housekeeping event, which is on disk when this returns; StoreError if it could not be kept."""
-        self._writer.append_durable(*self._make_own(type, data))
+        """Record a housekeeping event, which is as safe as its disk is when this returns; StoreError if it could not be kept."""
+        lost = self._writer.lost
+        try:
+            self._writer.append_durable(*self._make_own(type, data))
+        except VolatileDiskError:
+            if self._writer.lost > lost:
+                raise
 
     def _make_own(self, type: str, data: dict[str, Any]) -> tuple[bytes, bytes]:
         now = self.clock()

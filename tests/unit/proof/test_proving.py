@@ -84,7 +84,7 @@ def test_a_bundle_is_proven_with_nothing_but_python(folder: Path) -> None:
     assert (said.returncode, said.stderr) == (0, "")
     assert "PROVEN: 11 lines are in whence/proven" in said.stdout
     assert "compare it with one from elsewhere" in said.stdout
-    assert "payload erased or private" in said.stdout
+    assert "(private: never stored)" in said.stdout
     assert "given by you" in _check(bundle, "--key", str(_SIGNER.verifier())).stdout
     stranger = SignerKey("whence/proven", b"t" * 32)
     refused = _check(bundle, "--key", str(stranger.verifier()))
