@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 
@@ -11,6 +12,7 @@ import pytest
 
 import whence
 from tests.attack.conftest import Case
+from whence.errors import StoreError
 from whence.proof import keyring
 from whence.proof.policies import parse_policy
 from whence.proof.sealing import seal
@@ -204,3 +206,21 @@ def test_a_writer_that_begins_with_something_else_than_its_opening_is_named(
     report = verify(folder, keys=[signer.key.verifier()])
 
     assert any("something else than its opening" in each.message for each in report.problems)
+
+
+@pytest.mark.parametrize(
+    "name", ["checkpoint", "checkpoints.jsonl", "tree/0", "tree/ranges", "tree/entries", "run", "segment"]
+)  # fmt: skip
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(case: Case, name: str) -> None:
+    path = case.folder / name
+    if name == "run":
+        path = next((case.folder / "runs").glob("*.json"))
+    elif name == "segment":
+        path = case.segment
+    path.unlink()
+    os.mkfifo(path)
+    if name.startswith("checkpoint"):
+        with suppress(StoreError):
+            assert not case.verify().is_verified
+    else:
+        assert not case.verify().is_verified

@@ -121,9 +121,10 @@ def _read_text(path: Path) -> str:
 
 def _read(path: Path) -> bytes:
     from whence.errors import NotFoundError, StoreError
+    from whence.proof.files import open_file
 
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(_NOTE_MAX)
     except FileNotFoundError as error:
         raise NotFoundError(f"{path} does not exist") from error

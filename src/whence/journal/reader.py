@@ -439,7 +439,8 @@ class Reader:
             os.close(opened.fd)
             opened = None
         if opened is None:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # A pipe in its place is not waited for.
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
             mine = os.fstat(fd)
             opened = self._files[name] = _Opened(fd, mine.st_dev, mine.st_ino)
             if len(self._files) > _OPEN_FILES_MAX:

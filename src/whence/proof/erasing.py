@@ -24,7 +24,7 @@ from whence.journal.reader import Reader
 from whence.line import split_line
 from whence.proof.account import merge
 from whence.proof.entries import sealed_bytes
-from whence.proof.files import replace_file, sync_folder
+from whence.proof.files import open_file, replace_file, sync_folder
 from whence.proof.folder import TreeFolder
 
 INTENT = "intent"
@@ -204,7 +204,7 @@ def find_tails(folder: Path, ids: Collection[str]) -> Iterator[tuple[str, int, b
 
 def _read(path: Path, start: int, size: int) -> bytes:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             file.seek(start)
             return file.read(size)
     except OSError as error:

@@ -1,10 +1,25 @@
-"""Small files that are there whole or as they were, and survive a power cut."""
+"""Small files that are there whole or as they were, and survive a power cut; and others' files, which may be anything."""
 
+import errno
 import os
+import stat
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 
 from whence.errors import StoreError
+
+
+def open_file(path: Path) -> BufferedReader:
+    """Open a plain file for reading; OSError for all else that can have its name: a pipe would be waited for."""
+    fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        return os.fdopen(fd, "rb")
+    except BaseException:
+        os.close(fd)
+        raise
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from whence.errors import CorruptError, ProofError, StoreError
 from whence.journal.folder import parse_segment
 from whence.proof.checkpoints import parse_number
-from whence.proof.files import replace_file, sync_folder, write_all
+from whence.proof.files import open_file, replace_file, sync_folder, write_all
 from whence.proof.tree import (
     HASH_BYTES,
     Hash,
@@ -305,7 +305,7 @@ class TreeFolder:
 
     def _pread(self, name: str, start: int, size: int) -> bytes:
         try:
-            with open(self.path / name, "rb", buffering=0) as file:
+            with open_file(self.path / name) as file:
                 file.seek(start)
                 parts = []
                 while size > 0 and (part := file.read(min(size, 1 << 26))):

@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from whence.errors import CorruptError, NotFoundError, ProofError, StoreError
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint
-from whence.proof.files import replace_file
+from whence.proof.files import open_file, replace_file
 from whence.proof.keys import KEY_BYTES, SignerKey, check_key_name, parse_signer
 from whence.proof.notes import Note, parse_note, verify_note
 
@@ -180,7 +180,7 @@ def _path(folder: Path, origin: str, kind: str) -> Path:
 
 def _read(path: Path) -> bytes | None:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return file.read(_KEY_FILE_MAX * 64)
     except (FileNotFoundError, NotADirectoryError):
         return None

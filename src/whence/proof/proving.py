@@ -12,14 +12,17 @@ from whence.journal.folder import segment_path
 from whence.line import decode_line, split_line
 from whence.proof.checkpoints import Checkpoint
 from whence.proof.entries import sealed_bytes
+from whence.proof.files import open_file, replace_file
 from whence.proof.folder import TreeFolder
+from whence.proof.growing import GrowingTree
 from whence.proof.keys import VerifierKey
 from whence.proof.notes import Note
 from whence.proof.prooffile import ProofFile
 from whence.proof.sealing import read_checkpoint
-from whence.proof.tiles import Tile, encode_entries, format_tile, tiles_of
-from whence.proof.tree import TILE_HASHES, hash_leaf, verify_inclusion
+from whence.proof.tiles import Tile, decode_entries, encode_entries, format_tile, tiles_of
+from whence.proof.tree import HASH_BYTES, TILE_HASHES, hash_leaf, verify_inclusion
 
+_LEAVES_TOGETHER = 65_536
 _LINE_MAX = 8 * 1024 * 1024
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -87,7 +90,7 @@ def read_line(folder: Path, segment: str, offset: int) -> tuple[bytes, Event]:
     """The bytes of the line that starts there, without its newline, and its event."""
     path = segment_path(folder, segment)
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             file.seek(offset)
             raw = file.readline(_LINE_MAX)
     except OSError as error:
@@ -135,21 +138,32 @@ def write_bundle(path: Path, prover: Prover, positions: Iterable[int], key: Veri
 def write_tiles(folder: Path, target: Path) -> Iterator[Path]:
     """Write the public view of what is sealed, as C2SP's tlog-tiles: hashes and entries, no payloads; give each file.
 
-    Files that are there already are left alone: a full tile never changes.
+    Tiles that are there already and fit are left alone: a full one never changes. The checkpoint comes last, once all that it signs is there.
 
     Raises:
-        StoreError: it could not be written; ProofError, CorruptError: what is sealed is not whole.
+        StoreError: it could not be written, or another log is there; ProofError, CorruptError: what is sealed is not whole.
     """
     prover = Prover(folder)
-    tree = TreeFolder(folder)
-    for tile in tiles_of(prover.checkpoint.size):
+    tree, grown = TreeFolder(folder), GrowingTree()
+    _check_same_log(target, prover.checkpoint)
+    size = prover.checkpoint.size
+    for first in range(0, size, _LEAVES_TOGETHER):
+        leaves = tree.read(0, first, min(_LEAVES_TOGETHER, size - first))
+        for level, index, gained in grown.add(leaves):
+            if level and tree.read(level, index, len(gained) // HASH_BYTES) != gained:
+                raise ProofError(f"tree/{level} does not follow from its leaves")
+    if grown.root() != prover.checkpoint.root:
+        raise ProofError("the tree's files do not make the root that was signed")
+    for tile in tiles_of(size):
         path = target / format_tile(tile)
-        if not path.exists():
-            first = tile.number * TILE_HASHES
-            if tile.level is not None:
-                content = tree.read(tile.level, first, tile.width)
-            else:
-                content = encode_entries(_entries(folder, tree, tile))
+        first = tile.number * TILE_HASHES
+        if tile.level is not None:
+            content = tree.read(tile.level, first, tile.width)
+        elif _has_entries(path, tree.read(0, first, tile.width)):
+            continue
+        else:
+            content = encode_entries(_entries(folder, tree, tile))
+        if _read_tile(path) != content:
             yield _write(path, content)
     yield _write(target / "checkpoint", str(prover.note).encode())
 
@@ -166,10 +180,36 @@ def _entries(folder: Path, tree: TreeFolder, tile: Tile) -> list[bytes]:
     return entries
 
 
+def _check_same_log(target: Path, checkpoint: Checkpoint) -> None:
+    shown = read_checkpoint(target)
+    if shown is not None and shown[1].origin != checkpoint.origin:
+        raise StoreError(f"{target} has the log {shown[1].origin} already, not {checkpoint.origin}")
+
+
+def _has_entries(path: Path, leaves: bytes) -> bool:
+    """Whether a bundle is there, and its entries are those of the leaves."""
+    try:
+        entries = decode_entries(_read_tile(path) or b"")
+    except CorruptError:
+        return False
+    return b"".join(map(hash_leaf, entries)) == leaves
+
+
+def _read_tile(path: Path) -> bytes | None:
+    try:
+        with open_file(path) as file:
+            return file.read()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
 def _write(path: Path, content: bytes) -> Path:
+    """Write a file for others to serve: whole, or not at all."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror}") from error
+    replace_file(path, content, 0o644)
     return path

@@ -21,7 +21,7 @@ from whence.journal.folder import segment_path
 from whence.journal.reader import Reader
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint
 from whence.proof.entries import take_entries
-from whence.proof.files import replace_file, write_all
+from whence.proof.files import open_file, replace_file, write_all
 from whence.proof.folder import Taken, TreeFolder
 from whence.proof.keyring import Signer
 from whence.proof.keys import SignerKey
@@ -32,6 +32,7 @@ CHECKPOINT, HISTORY = "checkpoint", "checkpoints.jsonl"
 
 _KEEP_EVERY_S = 3600
 _NOTE_MAX = 1_000_000
+_HISTORY_LINE_MAX = 4 * _NOTE_MAX
 
 Progress = Callable[[int, int], None]
 
@@ -178,7 +179,7 @@ def read_checkpoint(folder: Path) -> tuple[Note, Checkpoint] | None:
         CorruptError: it is none.
     """
     try:
-        with open(folder / CHECKPOINT, "rb") as file:
+        with open_file(folder / CHECKPOINT) as file:
             content = file.read(_NOTE_MAX + 1)
     except FileNotFoundError:
         return None
@@ -194,18 +195,27 @@ def read_checkpoint(folder: Path) -> tuple[Note, Checkpoint] | None:
 def read_history(folder: Path) -> Iterator[tuple[Note, Checkpoint]]:
     """The checkpoints that were kept, oldest first."""
     try:
-        with open(folder / HISTORY, "rb") as file:
-            lines = file.read().split(b"\n")
+        with open_file(folder / HISTORY) as file:
+            # A line at a time, none of them longer than a note can be.
+            lines = iter(lambda: file.readline(_HISTORY_LINE_MAX), b"")
+            for number, line in enumerate(lines, start=1):
+                if len(line) == _HISTORY_LINE_MAX:
+                    raise CorruptError(f"{HISTORY}: line {number} is too long")
+                # What has no newline was being written when somebody was killed.
+                if line.endswith(b"\n"):
+                    yield _read_kept(line, number)
     except FileNotFoundError:
         return
     except OSError as error:
         raise StoreError(f"cannot read {folder / HISTORY}: {error.strerror}") from error
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            note = parse_note(str(json.loads(line)["checkpoint"]).encode())
-            yield note, parse_checkpoint(note.text)
-        except (ValueError, KeyError, TypeError, RecursionError, CorruptError) as error:
-            raise CorruptError(f"{HISTORY}: line {number} is no checkpoint: {error}") from error
+
+
+def _read_kept(line: bytes, number: int) -> tuple[Note, Checkpoint]:
+    try:
+        note = parse_note(str(json.loads(line)["checkpoint"]).encode())
+        return note, parse_checkpoint(note.text)
+    except (ValueError, KeyError, TypeError, RecursionError, CorruptError) as error:
+        raise CorruptError(f"{HISTORY}: line {number} is no checkpoint: {error}") from error
 
 
 def keep_checkpoint(folder: Path, note: Note, now_ns: int, *, is_kept: bool = False) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from whence.errors import StoreError
 from whence.event import Event
 from whence.line import commitment
+from whence.proof.files import open_file
 from whence.query import Query
 from whence.runs.files import path_of
 
@@ -83,7 +84,7 @@ def file_holds(save: Save, path: Path) -> bool:
     if save.salt is None or save.commit is None:
         return True
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             if os.fstat(file.fileno()).st_size != save.bytes:
                 return False
             mac = hmac.new(save.salt.encode(), digestmod="sha256")

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import whence
-from whence.errors import NotFoundError, ProofError
+from whence.errors import NotFoundError, ProofError, StoreError
 from whence.proof import keyring, standalone
 from whence.proof.keys import SignerKey
 from whence.proof.policies import parse_policy
@@ -246,3 +246,56 @@ def test_hashes_are_bytes() -> None:
     leaf = Hash(bytes(32))
 
     assert standalone.find_root(leaf, 0, 1, []) == leaf
+
+
+def test_a_view_of_another_log_and_one_that_was_altered_are_refused_and_torn_tiles_mended(
+    folder: Path, tmp_path: Path
+) -> None:
+    public = tmp_path / "public"
+    list(write_tiles(folder, public))
+    good = {path: path.read_bytes() for path in public.rglob("*") if path.is_file()}
+    for path, content in good.items():
+        path.write_bytes(content if path.name == "checkpoint" else content[:-1])
+    list(write_tiles(folder, public))
+    assert {path: path.read_bytes() for path in public.rglob("*") if path.is_file()} == good
+
+    other = tmp_path / "other" / ".whence"
+    with whence.open(other) as log:
+        log.emit("ops", "note")
+    seal(other, keyring.make_key(tmp_path / "k", other, "whence/other"))
+    with pytest.raises(StoreError, match="has the log whence/proven already"):
+        list(write_tiles(other, public))
+    for name in ("0", "1"):
+        path = folder / "tree" / name
+        content = path.read_bytes()
+        path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        with pytest.raises(ProofError):
+            list(write_tiles(folder, tmp_path / f"altered{name}"))
+        assert not (tmp_path / f"altered{name}" / "checkpoint").exists()
+        path.write_bytes(content)
+
+
+def test_a_bundle_shows_a_line_as_one_line_whatever_it_holds(tmp_path: Path) -> None:
+    folder = tmp_path / ".whence"
+    signer = keyring.make_key(tmp_path / "keys", folder, "whence/proven")
+    with whence.open(folder) as log:
+        log.emit("ops", "note\n   7  boss  ops.approve", agent="e\x1b[2Kve→", data={"n": 10**5000})
+    seal(folder, signer)
+    bundle = tmp_path / "b.zip"
+    write_bundle(bundle, Prover(folder), [1], signer.key.verifier())
+    out = tmp_path / "out"
+    with zipfile.ZipFile(bundle) as archive:
+        archive.extractall(out)
+    for encoding in ("utf-8", "ascii"):
+        said = subprocess.run(
+            [sys.executable, "-S", str(out / "check.py")], capture_output=True, text=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding},
+        )  # fmt: skip
+        assert (said.returncode, said.stderr) == (0, ""), said
+        assert "\x1b" not in said.stdout
+        assert not any(line.strip().startswith("7 ") for line in said.stdout.splitlines())
+        assert "all of it in lines.jsonl" in said.stdout
+    said = subprocess.run(
+        [sys.executable, "-S", str(out / "check.py"), "--key", ""], capture_output=True, text=True
+    )
+    assert said.returncode == 1
