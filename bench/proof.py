@@ -13,7 +13,7 @@ from pathlib import Path
 
 import whence
 from bench.measure import Benchmark, Finding, Plan, interleave, median_ratio, scratch
-from whence.cli.erase import owners_of
+from whence.retention import owners_of
 from whence.proof import keyring
 from whence.proof.proving import Prover
 from whence.proof.sealer import Sealer

@@ -158,8 +158,13 @@ class Log:
                 if self.settings.others.get("proof") or os.path.exists(self.folder / "checkpoint"):
                     from whence.proof.sealer import begin_sealing
 
-                    self._sealing = begin_sealing(self._recorder, self.settings)
+                    self._sealing = begin_sealing(self._recorder, self.settings, self._prune)
             return self._recorder
+
+    def _prune(self) -> None:
+        from whence.retention import prune_by_settings
+
+        prune_by_settings(self.folder, lambda: self.recorder)
 
     # -- asking ----------------------------------------------------------------------------------
 

@@ -26,7 +26,6 @@ from hypothesis.stateful import (
 )
 
 import whence
-from whence.cli.erase import owners_of
 from whence.proof import keyring
 from whence.proof.folder import TreeFolder
 from whence.proof.keys import VerifierKey
@@ -34,6 +33,7 @@ from whence.proof.notes import Note
 from whence.proof.sealer import Sealer
 from whence.proof.settings import ProofSettings
 from whence.proof.verifying import verify
+from whence.retention import owners_of
 
 _CALLS = ("write", "pwrite", "fsync", "replace", "unlink", "truncate")
 _WHO = ("ada", "bob", "eve")

@@ -14,13 +14,13 @@ from typing import Any
 import pytest
 
 import whence
-from whence.cli.erase import owners_of
 from whence.errors import WhenceError
 from whence.proof import keyring
 from whence.proof.folder import TreeFolder
 from whence.proof.sealer import Sealer
 from whence.proof.settings import ProofSettings
 from whence.proof.verifying import verify
+from whence.retention import owners_of
 
 _CALLS = ("write", "pwrite", "fsync", "replace", "unlink", "truncate", "open")
 _ERRORS = (errno.ENOSPC, errno.EIO)

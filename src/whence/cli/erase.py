@@ -1,7 +1,5 @@
 """`whence erase`: takes payloads away for good; envelopes and proofs stay."""
 
-import getpass
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +16,6 @@ from whence.event import OWN
 if TYPE_CHECKING:
     from whence.event import Event
     from whence.log import Log
-    from whence.proof.erasing import Owner
     from whence.query import Query
 
 _SHOWN = 5
@@ -64,27 +61,22 @@ def command(
 def erase_events(folder: Path, events: "list[Event]", reason: str, screen: Screen) -> None:
     """Erase the payloads of events, and say what came of it."""
     from whence.log import Log
+    from whence.proof.holds import check_holds, read_holds
     from whence.proof.sealer import Sealer
     from whence.proof.settings import read_proof_settings
+    from whence.retention import owners_of, who
 
     with Log(folder) as log:
         sealer = Sealer(
             folder, read_proof_settings(log.settings), lambda: log.recorder, owners=owners_of(log)
         )
         sealer.seal(wait=True, progress=progress_bar("sealing", screen))
-        erased = sealer.erase(events, reason=reason, by=_who())
+        # Once more: somebody may have begun to hold them while we asked.
+        check_holds(read_holds(log.settings), events)
+        erased = sealer.erase(events, reason=reason, by=who())
     screen.note(f"erased {format_count(erased.size, 'payload')}")
     for each in erased.left:
         screen.warn(each)
-
-
-def owners_of(log: "Log") -> "list[Owner]":
-    """All who keep something of events outside of the journal."""
-    from whence.decisions import forgetting as decisions
-    from whence.learning import forgetting as learning
-    from whence.runs import forgetting as runs
-
-    return [owner.owner_of(log) for owner in (runs, learning, decisions)]
 
 
 def _chosen(log: "Log", query: "Query", reference: str | None) -> "Iterator[Event]":
@@ -116,10 +108,3 @@ def ask_first(events: "list[Event]", screen: Screen, *, yes: bool) -> None:
     click.confirm(
         f"Erase the payload of {format_count(len(events), 'event')} for good?", abort=True, err=True
     )
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

@@ -14,6 +14,7 @@ from whence.cli.screen import Screen, progress_bar
 from whence.draw.amounts import format_count
 
 if TYPE_CHECKING:
+    from whence.log import Log
     from whence.proof.sealing import Sealed
 
 
@@ -52,12 +53,11 @@ def command(
     that the journal only grew (`whence verify --since-checkpoint FILE`). With --follow it also prunes daily what
     [retention] keep says, and asks the witnesses each minute.
     """
-    from whence.cli.erase import owners_of
-    from whence.cli.prune import prune_by_settings
     from whence.log import Log
     from whence.proof.sealer import Sealer
     from whence.proof.sealing import RollbackError
     from whence.proof.settings import read_proof_settings
+    from whence.retention import owners_of
 
     screen = where.screen
     if rotate and follow:
@@ -92,8 +92,16 @@ def command(
             sealer.follow(
                 threading.Event(),
                 lambda each: _remark(each, screen),
-                daily=lambda: prune_by_settings(log.folder, screen),
+                daily=lambda: _prune(log, screen),
             )
+
+
+def _prune(log: "Log", screen: Screen) -> None:
+    from whence.retention import prune_by_settings
+
+    pruned = prune_by_settings(log.folder, lambda: log.recorder)
+    if pruned:
+        screen.note(f"pruned {format_count(pruned, 'payload')}")
 
 
 def _anchor(

@@ -53,6 +53,8 @@ WITNESS_EVERY_S = 60.0
 
 _EVERY_S = 1.0
 _DAY_S = 86_400.0
+_DAILY_AFTER_S = 60.0
+"""A process that only records a line or two leaves the day's work to others."""
 _FORK_WAITS_S = 2.0
 _STOP_WAITS_S = 60.0
 _TRY_AGAIN_S = 3600.0
@@ -251,15 +253,17 @@ class Sealer:
         tell: Callable[[Sealed], None] = lambda _sealed: None,
         *,
         daily: Callable[[], None] = lambda: None,
+        daily_after_s: float = 0.0,
         around: AbstractContextManager[object] = nullcontext(),
         every_s: float = _EVERY_S,
     ) -> None:
         """Seal every second if something changed, until `stop` is set. When nothing happens, say each hour that we live.
 
-        `daily` is done at the beginning and once a day; `around` is held meanwhile. Witnesses are asked each minute, by a thread of its own:
+        `daily` is done after so many seconds and then once a day; `around` is held meanwhile. Witnesses are asked each minute, by a thread of its own:
         they can take their time. What goes wrong is logged once, and tried again.
         """
-        self._said, self._done_for_s = "", 0.0
+        self._said = ""
+        self._done_s, self._done_for_s = self._clock(), daily_after_s
         while True:
             with around:
                 self._go_on(tell)
@@ -370,7 +374,7 @@ class Sealing:
     seal: the process that it came from does, or the next one.
     """
 
-    def __init__(self, sealer: Sealer) -> None:
+    def __init__(self, sealer: Sealer, daily: Callable[[], None] = lambda: None) -> None:
         self._sealer = sealer
         self._process = os.getpid()
         self._stop = threading.Event()
@@ -378,8 +382,8 @@ class Sealing:
         self._busy = threading.Lock()
         self._is_fork_waited_for = False
         self._thread = threading.Thread(
-            target=sealer.follow, args=(self._stop,), kwargs={"around": self._busy}, name="whence-sealer",
-            daemon=True,
+            target=sealer.follow, args=(self._stop,), name="whence-sealer", daemon=True,
+            kwargs={"around": self._busy, "daily": daily, "daily_after_s": _DAILY_AFTER_S},
         )  # fmt: skip
         self._thread.start()
         _all.add(self)
@@ -428,12 +432,14 @@ def _after_fork() -> None:
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork)
 
 
-def begin_sealing(recorder: Recorder, settings: Settings) -> Sealing | None:
+def begin_sealing(
+    recorder: Recorder, settings: Settings, daily: Callable[[], None] = lambda: None
+) -> Sealing | None:
     """Seal while a process records: always, never, or once the log was sealed with a key that is here; `[proof] seal` says which."""
     wanted = read_proof_settings(settings)
     if wanted.seal == "off" or (wanted.seal == "auto" and not _has_key(recorder.folder, wanted)):
         return None
-    return Sealing(Sealer(recorder.folder, wanted, lambda: recorder))
+    return Sealing(Sealer(recorder.folder, wanted, lambda: recorder), daily)
 
 
 def _has_key(folder: Path, settings: ProofSettings) -> bool:

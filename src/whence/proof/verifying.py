@@ -7,11 +7,8 @@ have to make the tree and the tree the signed root. The first position that is w
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -29,6 +26,7 @@ from whence.proof.policies import Policy
 from whence.proof.sealing import read_checkpoint, read_history
 from whence.proof.succession import Succession
 from whence.proof.tree import EMPTY_ROOT, HASH_BYTES, Hash
+from whence.proof.workers import look_at_all
 
 Progress = Callable[[int, int], None]
 CheckFile = Callable[[Event], "str | None"]
@@ -288,15 +286,7 @@ class _Verification:
         if many <= 1 or (workers is None and in_all < _ALONE_BYTES):
             yield from (look(self._folder, each) for each in ranges)
             return
-        with ProcessPoolExecutor(many, mp_context=get_context("spawn")) as pool:
-            # Not more at once than are worth their memory.
-            waiting: list[Any] = []
-            for each in ranges:
-                waiting.append(pool.submit(look, self._folder, each))
-                if len(waiting) >= 3 * many:
-                    yield waiting.pop(0).result()
-            for future in waiting:
-                yield future.result()
+        yield from look_at_all(self._folder, ranges, many)
 
     def _put_together(self, taken: Taken, looked: Looked, wanted: list[int]) -> None:
         report = self._report

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 
 import whence
-from whence.cli.erase import owners_of
 from whence.errors import ConflictError, CorruptError, StoreError
 from whence.event import Event
 from whence.line import encode_event
@@ -23,6 +22,7 @@ from whence.proof.proving import Prover
 from whence.proof.sealer import Erased, Sealer
 from whence.proof.settings import ProofSettings
 from whence.proof.verifying import Report, verify
+from whence.retention import owners_of
 from whence.runs.commitments import check_saved
 
 _SECRET = "the-secret-of-ada"
@@ -200,7 +200,7 @@ _WORKER = """
 import sys, os
 from pathlib import Path
 import whence
-from whence.cli.erase import owners_of
+from whence.retention import owners_of
 from whence.proof import erasing
 from whence.proof.sealer import Sealer
 from whence.proof.settings import ProofSettings

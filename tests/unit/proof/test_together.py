@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,15 @@ import pytest
 
 import whence
 from tests.unit.proof.test_erasing import Case
-from whence.cli.erase import owners_of
 from whence.errors import StoreError
-from whence.proof import keyring, sealer
+from whence.proof import erasing, keyring, sealer
 from whence.proof.erasing import Intent, read_intent, told_of
 from whence.proof.folder import Taken, TreeFolder
 from whence.proof.keys import COSIGNATURE, SignerKey
 from whence.proof.sealer import Sealer
 from whence.proof.sealing import RollbackError
 from whence.proof.verifying import verify
+from whence.retention import owners_of
 
 
 @pytest.fixture
@@ -287,10 +287,45 @@ def test_an_owner_that_fails_is_named_and_stops_nobody(
             each if each.name != "runs" else type(each)("runs", each.names_of, fail)
             for each in owners_of(log)
         ]
-        erasing = Sealer(case.folder, case.settings, lambda: log.recorder, owners=owners)
+        failing = Sealer(case.folder, case.settings, lambda: log.recorder, owners=owners)
         events = list(log.events(whence.Query(target="ada")))
-        assert "its disk is gone" in erasing.erase(events, reason="asked", by="tester").left
+        assert "its disk is gone" in failing.erase(events, reason="asked", by="tester").left
     assert read_intent(case.folder) is None
+
+
+def test_who_records_prunes_what_is_older_than_is_kept_and_leaves_what_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sealer, "_DAILY_AFTER_S", 0.0)
+    folder = tmp_path / ".whence"
+    folder.mkdir()
+    said = (
+        f'[proof]\nseal = "on"\nkeys = "{tmp_path}/keys"\n[retention]\nkeep = "1 ms"\n'
+        '[[hold]]\ntarget = "held"\nreason = "audit"\n'
+    )
+    with whence.open(folder) as log:
+        for target in ("held", "free"):
+            log.emit("ops", "note", target=target, data={"text": f"secret-{target}"})
+    (folder / "whence.toml").write_text(said)
+    pruned = threading.Event()
+    monkeypatch.setattr(sealer, "carry_out", _then(erasing.carry_out, pruned))
+    with whence.open(folder) as log:
+        log.emit("ops", "new")
+        assert pruned.wait(60)
+    content = b"".join(path.read_bytes() for path in (folder / "journal").iterdir())
+    assert b"secret-held" in content
+    assert b"secret-free" not in content
+    report = verify(folder)
+    assert (report.is_verified, report.erased > 0) == (True, True), report.problems
+
+
+def _then(act: Callable[..., Any], done: threading.Event) -> Callable[..., Any]:
+    def both(*arguments: Any) -> Any:
+        answer = act(*arguments)
+        done.set()
+        return answer
+
+    return both
 
 
 # -- witnesses -------------------------------------------------------------------------------------
