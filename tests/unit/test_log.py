@@ -399,7 +399,7 @@ def test_a_group_may_read_where_settings_say_so(tmp_path: Path) -> None:
 
     segment = next((log.folder / "journal").iterdir())
     assert segment.stat().st_mode & 0o777 == 0o640
-    assert log.folder.stat().st_mode & 0o777 == 0o750
+    assert log.folder.stat().st_mode & 0o7777 == 0o3770
     assert health.too_open == ()
     assert health.settings_file == str(tmp_path / "whence.toml")
 

@@ -386,6 +386,8 @@ def unknown_files(folder: Path) -> Iterator[str]:
 def _too_open(folder: Path, *, shared: bool) -> Iterator[str]:
     """What users can read that are not meant to: all others, and without a group setting any group."""
     forbidden = stat.S_IRWXO | stat.S_IWGRP | (0 if shared else stat.S_IRWXG)
+    # In a log that is shared its group may put files into the folder itself, and take away none of others.
+    in_root = forbidden ^ stat.S_IWGRP if shared else forbidden
     for path in (folder, journal_folder(folder), folder / "blobs"):
         try:
             entries = [path, *(Path(entry.path) for entry in os.scandir(path) if entry.is_file())]
@@ -396,5 +398,6 @@ def _too_open(folder: Path, *, shared: bool) -> Iterator[str]:
                 mode = found.stat().st_mode
             except OSError:
                 continue
-            if mode & forbidden and found.name != FILE_NAME:
+            is_kept = found == folder and mode & stat.S_ISVTX
+            if mode & (in_root if is_kept else forbidden) and found.name != FILE_NAME:
                 yield f"{found} ({stat.filemode(mode)})"

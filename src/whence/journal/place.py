@@ -21,6 +21,8 @@ class Layout(NamedTuple):
     folder_mode: int = 0o700
     file_mode: int = 0o600
     group: int | None = None
+    root_mode: int = 0o700
+    """That of the log's own folder, where a signer of the group puts its tree beside what it may only read."""
 
 
 def make_shared_folder(disk: Disk, path: Path, layout: Layout) -> tuple[list[Path], str]:
@@ -237,8 +239,8 @@ class Place:
     def _open(self, name: SegmentName) -> None:
         layout, disk, root = self._layout, self._disk, journal_folder(self._folder)
         warnings = []
-        for folder in (self._folder, root):
-            holders, warning = make_shared_folder(disk, folder, layout)
+        for folder, mode in ((self._folder, layout.root_mode), (root, layout.folder_mode)):
+            holders, warning = make_shared_folder(disk, folder, layout._replace(folder_mode=mode))
             self._holders += holders
             warnings.append(warning)
         is_volatile = disk.file_system(root).is_volatile

@@ -6,6 +6,7 @@ import stat
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
+from typing import NamedTuple
 
 from whence.errors import StoreError
 
@@ -20,6 +21,23 @@ def open_file(path: Path) -> BufferedReader:
     except BaseException:
         os.close(fd)
         raise
+
+
+class Modes(NamedTuple):
+    """Who may read what a sealer writes."""
+
+    file: int = 0o600
+    folder: int = 0o700
+
+
+def modes_of(folder: Path) -> Modes:
+    """Those of a log: its group reads where the log's folder lets it."""
+    try:
+        is_shared = os.stat(folder).st_mode & stat.S_IRGRP
+    except OSError:
+        return Modes()
+    # The group of what is made inside is that of the folder.
+    return Modes(0o640, 0o2750) if is_shared else Modes()
 
 
 def replace_file(path: Path, content: bytes, mode: int = 0o600) -> None:

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from whence.errors import CorruptError, ProofError, StoreError
 from whence.journal.folder import parse_segment
 from whence.proof.checkpoints import parse_number
-from whence.proof.files import open_file, replace_file, sync_folder, write_all
+from whence.proof.files import modes_of, open_file, replace_file, sync_folder, write_all
 from whence.proof.tree import (
     HASH_BYTES,
     Hash,
@@ -61,9 +61,9 @@ class Taken(NamedTuple):
 class TreeFolder:
     """The tree's files in a log's folder. One process writes, under `locked`."""
 
-    def __init__(self, folder: Path, *, file_mode: int = 0o600, folder_mode: int = 0o700) -> None:
+    def __init__(self, folder: Path) -> None:
         self.path = folder / "tree"
-        self._file_mode, self._folder_mode = file_mode, folder_mode
+        self._modes = modes_of(folder)
         self._forget()
 
     def _forget(self) -> None:
@@ -79,7 +79,9 @@ class TreeFolder:
     def locked(self, *, wait: bool = False) -> Iterator[bool]:
         """Hold the lock inside the block; False where another process has it and `wait` is not asked for."""
         try:
-            self.path.mkdir(mode=self._folder_mode, parents=True, exist_ok=True)
+            if not self.path.is_dir():
+                self.path.mkdir(mode=self._modes.folder, parents=True, exist_ok=True)
+                self.path.chmod(self._modes.folder)
             fd = self._take_lock(wait=wait)
         except OSError as error:
             raise StoreError(f"cannot lock {self.path}: {error.strerror}") from error
@@ -95,7 +97,7 @@ class TreeFolder:
     def _take_lock(self, *, wait: bool) -> int | None:
         path = self.path / "lock"
         while True:
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._file_mode)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, self._modes.file)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Somebody may have removed the file meanwhile: then this is nobody's lock.
@@ -267,7 +269,7 @@ class TreeFolder:
         self._tidy_at = len(self.ranges()) + _TIDY_AFTER
 
     def _replace_ranges(self, ranges: Sequence[Taken]) -> None:
-        replace_file(self.path / "ranges", "".join(map(str, ranges)).encode(), self._file_mode)
+        replace_file(self.path / "ranges", "".join(map(str, ranges)).encode(), self._modes.file)
         self._forget()
 
     def _levels(self) -> Iterator[str]:
@@ -279,8 +281,11 @@ class TreeFolder:
     def _grow(self, name: str, content: bytes) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
         try:
-            fd = os.open(self.path / name, flags, self._file_mode)
+            fd = os.open(self.path / name, flags, self._modes.file)
             try:
+                if os.fstat(fd).st_size == 0:
+                    # Whatever the umask says.
+                    os.fchmod(fd, self._modes.file)
                 write_all(fd, content)
                 os.fsync(fd)
             finally:

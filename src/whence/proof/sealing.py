@@ -21,7 +21,7 @@ from whence.journal.folder import segment_path
 from whence.journal.reader import Reader
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint
 from whence.proof.entries import take_entries
-from whence.proof.files import open_file, replace_file, write_all
+from whence.proof.files import modes_of, open_file, replace_file, write_all
 from whence.proof.folder import Taken, TreeFolder
 from whence.proof.keyring import Signer
 from whence.proof.keys import SignerKey
@@ -168,7 +168,7 @@ def recover(folder: Path, tree: TreeFolder, signer: Signer) -> Checkpoint | None
     if shown is None or shown[1].size < head.size:
         # A crash came between the signature and its showing, or somebody put an older one back.
         note = sign_note(str(head), [signer.key])
-        replace_file(folder / CHECKPOINT, str(note).encode())
+        replace_file(folder / CHECKPOINT, str(note).encode(), modes_of(folder).file)
     return head
 
 
@@ -231,15 +231,17 @@ def keep_checkpoint(folder: Path, note: Note, now_ns: int, *, is_kept: bool = Fa
         line = json.dumps(
             {"time": format_time(now_ns), "checkpoint": str(note)}, ensure_ascii=False
         )
-        _append(path, line.encode() + b"\n")
-    replace_file(folder / CHECKPOINT, str(note).encode())
+        _append(path, line.encode() + b"\n", modes_of(folder).file)
+    replace_file(folder / CHECKPOINT, str(note).encode(), modes_of(folder).file)
 
 
-def _append(path: Path, line: bytes) -> None:
+def _append(path: Path, line: bytes, mode: int) -> None:
     try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, mode)
         try:
             size = os.fstat(fd).st_size
+            if size == 0:
+                os.fchmod(fd, mode)
             torn = b"\n" if size and os.pread(fd, 1, size - 1) != b"\n" else b""
             write_all(fd, torn + line)
             os.fsync(fd)

@@ -50,4 +50,7 @@ def _layout(wanted: JournalSettings) -> Layout:
         group = grp.getgrnam(wanted.group).gr_gid
     except KeyError as error:
         raise ValueError(f"group {wanted.group!r} of [journal] does not exist") from error
-    return Layout(wanted.segment_bytes, folder_mode=0o750, file_mode=0o640, group=group)
+    # The sticky bit: everyone of the group puts files there, and nobody takes away those of others.
+    return Layout(
+        wanted.segment_bytes, folder_mode=0o750, file_mode=0o640, group=group, root_mode=0o3770
+    )

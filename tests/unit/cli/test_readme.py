@@ -19,8 +19,13 @@ _SHOWN = [
 
 
 @pytest.mark.parametrize(("command", "shown"), [(command, shown) for command, _, shown in _SHOWN])
-def test_the_readme_shows_what_the_demo_prints(ask_story: Ask, command: str, shown: str) -> None:
+def test_the_readme_shows_what_the_demo_prints(
+    ask_story: Ask, command: str, shown: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """But for times; an ellipsis stands for lines that are left out, one at least."""
+    if command == "verify":
+        monkeypatch.setenv("WHENCE_KEYS", str(tmp_path / "keys"))
+        assert ask_story("seal").code == 0
     real = _CHANGES.sub("TIME", ask_story(*command.split()).out).strip()
     pattern = re.escape(_CHANGES.sub("TIME", shown).strip()).replace("…", r"[^\n]+(\n[^\n]+)*")
 
@@ -28,4 +33,4 @@ def test_the_readme_shows_what_the_demo_prints(ask_story: Ask, command: str, sho
 
 
 def test_the_readme_shows_an_answer_at_all() -> None:
-    assert len(_SHOWN) == 2
+    assert len(_SHOWN) == 3

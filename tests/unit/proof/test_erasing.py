@@ -397,7 +397,7 @@ def test_what_is_older_than_it_is_kept_goes_by_itself(case: Case) -> None:
     ) as sealer:  # fmt: skip
         assert sealer.stderr is not None
         for line in sealer.stderr:
-            if line.startswith("erased"):
+            if line.startswith("pruned"):
                 break
         sealer.send_signal(signal.SIGINT)
 
