@@ -13,13 +13,13 @@ from pathlib import Path
 
 import whence
 from bench.measure import Benchmark, Finding, Plan, interleave, median_ratio, scratch
-from whence.retention import owners_of
 from whence.proof import keyring
 from whence.proof.proving import Prover
 from whence.proof.sealer import Sealer
 from whence.proof.sealing import seal
 from whence.proof.settings import ProofSettings
 from whence.proof.verifying import verify
+from whence.retention import owners_of
 
 _TARGETS = 1_000
 _PER_SECOND = 1_000

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from whence.ask.stores import Stores
     from whence.ask.timeline import Timeline
     from whence.index import Index, Place, Problem, Statistic
+    from whence.proof.report import Report
     from whence.proof.sealer import Sealing
-    from whence.proof.verifying import Report
     from whence.recorder.recorder import Recorder
     from whence.recorder.span import Span
     from whence.runs.recording import Run

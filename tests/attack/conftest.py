@@ -11,8 +11,9 @@ from whence.proof import keyring
 from whence.proof.keyring import Signer
 from whence.proof.keys import VerifierKey
 from whence.proof.notes import Note
+from whence.proof.report import Report
 from whence.proof.sealing import seal
-from whence.proof.verifying import Report, verify
+from whence.proof.verifying import verify
 from whence.runs.commitments import check_saved
 
 BLOB = "b" * 70_000

@@ -14,8 +14,8 @@ from whence.line import decode_line
 from whence.proof.folder import TreeFolder
 from whence.proof.keyring import Signer
 from whence.proof.notes import sign_note
+from whence.proof.report import Report
 from whence.proof.sealing import RollbackError, seal
-from whence.proof.verifying import Report
 
 
 def _first(report: Report) -> int | None:

@@ -13,7 +13,7 @@ DEFAULT_VERB = "show"
 VALUE_OPTIONS = frozenset(
     "--agent -a --task --channel --target --primitive -p --type --status --trace-id --since -S --until -U"
     " --causality --source --depth -n --number --last --hrm --slow --operation --name"
-    " --tolerance --runner --timeout --folder --rule --fail-on --as-of --action --key --min-samples --variable --keys --policy --since-checkpoint --bundle -d --tlog --reason --before --logs --state --listen --anchor-git --anchor-time"
+    " --tolerance --runner --timeout --folder --rule --fail-on --as-of --action --key --min-samples --variable --keys --policy --since-checkpoint --resume --bundle -d --tlog --reason --before --logs --state --listen --anchor-git --anchor-time"
     " -o --output --color -C --dir".split()
 )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from whence.proof.keys import VerifierKey
     from whence.proof.notes import Note
     from whence.proof.policies import Policy
-    from whence.proof.verifying import Report
+    from whence.proof.report import Report
 
 _NS_PER_S = 1_000_000_000
 _NOTE_MAX = 4_000_000
@@ -29,6 +29,7 @@ _LEFT_OPEN_SHOWN = 3
     "whence verify --key log.vkey              by a key from elsewhere, not by the log's own word",
     "whence verify --since-checkpoint head.note  that it only grew since",
     "whence verify --policy policy.txt         and that witnesses saw it",
+    "whence verify --resume audit.noted        go on after Ctrl-C, or with what is new each day",
     short_help="Is all of it as it was sealed.",
 )
 @click.option("--key", metavar="VKEY", help="The log's public key, or a file that holds it.")
@@ -36,9 +37,20 @@ _LEFT_OPEN_SHOWN = 3
 @click.option(
     "--since-checkpoint", "since", metavar="FILE", help="An older checkpoint that you kept."
 )
+@click.option(
+    "--resume",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Go on from what this file notes, and note it there.",
+)
 @output_option("short", "json")
 def command(
-    where: Where, key: str | None, policy: str | None, since: str | None, output: str
+    where: Where,
+    key: str | None,
+    policy: str | None,
+    since: str | None,
+    resume: Path | None,
+    output: str,
 ) -> None:
     """Recompute every entry, the tree and its signature from the journal, and name the first position that is wrong.
 
@@ -54,7 +66,7 @@ def command(
         report = verify(
             log.folder, keys=keys, keys_from=keys_from, policy=_read_policy(policy),
             witnessed_by=_own_policy(log) if policy is None else None, since=_read_note(since),
-            head=head, check_file=_file_checker(log), progress=progress_bar("verifying", screen),
+            head=head, check_file=_file_checker(log), resume=resume, progress=progress_bar("verifying", screen),
         )  # fmt: skip
         if unread:
             report.find(f"the signer's account: {unread}", is_unread=True)
@@ -199,6 +211,11 @@ def _facts(report: "Report") -> Iterator[tuple[str, str]]:
     yield "log", report.origin
     yield "key", f"{report.key or 'none'} ({report.key_from})"
     yield "tree", f"{format_count(report.size, 'event')}, root {report.root[:16]}…"
+    if report.resumed is not None:
+        yield (
+            "resumed",
+            f"the first {format_count(report.resumed, 'event')} were looked at {format_ago(report.resumed_ns, report.looked_ns)}",
+        )
     if report.proven_since is not None:
         yield (
             "grew",
@@ -259,6 +276,7 @@ def _keys(report: "Report") -> dict[str, Any]:
         "size": report.size,
         "root": report.root,
         "proven_since": report.proven_since,
+        "resumed": report.resumed,
         "witnesses": [{"name": each.key.name, "time": each.time_s} for each in report.witnesses],
         "witnessed": report.witnessed,
         "unsealed": report.unsealed,

@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator
 from hashlib import sha256
 from typing import Any
 
+import msgspec
+
 from whence.proof.folder import Taken
 from whence.proof.looking import Looked, Run
 
@@ -11,31 +13,30 @@ Found = tuple[str, int | None, bool]
 """What is wrong, the position if there is one, and whether it is missing rather than broken."""
 
 
-class Account:
+class Account(msgspec.Struct):
     """Gathers what stretches tell, in their order, and finds what does not add up."""
 
-    def __init__(self) -> None:
-        self.wrong_files: list[tuple[int, str]] = []
-        self._runs: dict[str, list[Run]] = {}
-        self._opened: set[str] = set()
-        self._closed: set[str] = set()
-        self._gone: list[int] = []
-        self._erased: list[tuple[int, int]] = []
-        self._fragments: dict[tuple[str, int], tuple[int, str]] = {}
-        self._blanked: set[tuple[str, int]] = set()
-        self._reported: list[tuple[int, Any]] = []
-        self.lost = 0
-        self.erased_and_gone = 0
+    wrong_files: list[tuple[int, str]] = []
+    runs: dict[str, list[Run]] = {}
+    opened: set[str] = set()
+    closed: set[str] = set()
+    gone: list[int] = []
+    erased: list[tuple[int, int]] = []
+    fragments: dict[str, dict[int, tuple[int, str]]] = {}
+    blanked: dict[str, set[int]] = {}
+    reported: list[tuple[int, Any]] = []
+    lost: int = 0
+    erased_and_gone: int = 0
 
     @property
     def left_open(self) -> list[str]:
         """Writers that never wrote `writer.close`."""
-        return [w for w in self._runs if w not in self._closed]
+        return [w for w in self.runs if w not in self.closed]
 
     def add(self, taken: Taken, looked: Looked) -> None:
         """Take what the next stretch tells."""
         for run in looked.runs:
-            runs = self._runs.setdefault(run.w, [])
+            runs = self.runs.setdefault(run.w, [])
             last = runs[-1] if runs else None
             if last is not None and (last.n + last.size, last.first + last.size) == (
                 run.n,
@@ -44,27 +45,29 @@ class Account:
                 runs[-1] = Run(run.w, last.n, last.size + run.size, last.first)
             else:
                 runs.append(run)
-        self._gone += looked.gone
+        self.gone += looked.gone
         for offset, length, digest in looked.fragments:
-            self._fragments[taken.segment, offset] = length, digest
+            self.fragments.setdefault(taken.segment, {})[offset] = length, digest
         for position, event in looked.told:
             if event.type == "writer.open" and event.n == 0:
-                self._opened.add(event.w)
+                self.opened.add(event.w)
             elif event.type == "writer.close":
-                self._closed.add(event.w)
+                self.closed.add(event.w)
             elif event.type == "erased":
                 # Only what was sealed before it can have been erased: nobody is licensed for what comes.
-                self._erased += [
+                self.erased += [
                     (start, min(end, position))
                     for start, end in read_positions(event.data)
                     if start < position
                 ]
-                self._blanked |= _read_blanked(event.data)
+                for segment, offset in _read_blanked(event.data):
+                    self.blanked.setdefault(segment, set()).add(offset)
             elif event.type == "fragment":
-                self._reported.append((position, event.data))
+                self.reported.append((position, event.data))
 
     def find_problems(self, same: Callable[[int, int], bool]) -> Iterator[Found]:
         """Tell what does not add up. `same` tells whether the entries of two positions are one."""
+        self.lost = self.erased_and_gone = 0
         yield from self._find_counts(same)
         yield from self._find_gone()
         yield from self._find_fragments()
@@ -72,8 +75,8 @@ class Account:
             yield problem, position, False
 
     def _find_counts(self, same: Callable[[int, int], bool]) -> Iterator[Found]:
-        for w, runs in self._runs.items():
-            if runs[0].n == 0 and w not in self._opened:
+        for w, runs in self.runs.items():
+            if runs[0].n == 0 and w not in self.opened:
                 yield (
                     f"writer {w} begins with something else than its opening",
                     runs[0].first,
@@ -97,9 +100,9 @@ class Account:
                     reached, before = run.n + run.size, run
 
     def _find_gone(self) -> Iterator[Found]:
-        spans = merge(self._erased)
+        spans = merge(self.erased)
         at = 0
-        for position in sorted(self._gone):
+        for position in sorted(self.gone):
             while at < len(spans) and spans[at][1] <= position:
                 at += 1
             if at < len(spans) and spans[at][0] <= position:
@@ -113,35 +116,38 @@ class Account:
 
     def _find_fragments(self) -> Iterator[Found]:
         reported: set[tuple[str, int]] = set()
-        for position, data in self._reported:
+        for position, data in self.reported:
             if not isinstance(data, dict):
                 continue
             offset = data.get("offset")
             if not isinstance(offset, int):
                 continue
-            place = str(data.get("segment")), offset
-            reported.add(place)
-            found = self._fragments.get(place)
-            if found != (data.get("length"), data.get("sha256")) and not self._is_blank(place):
+            segment = str(data.get("segment"))
+            reported.add((segment, offset))
+            found = self.fragments.get(segment, {}).get(offset)
+            if found != (data.get("length"), data.get("sha256")) and not self._is_blank(
+                segment, offset
+            ):
                 yield (
-                    f"the fragment in {place[0]} at {place[1]} is not what was reported",
+                    f"the fragment in {segment} at {offset} is not what was reported",
                     position,
                     False,
                 )
-        for place, (length, _) in self._fragments.items():
-            # What nobody reported is not covered by anything that was signed, and could say whatever it wants.
-            if place not in reported and not self._is_blank(place):
-                yield (
-                    f"{length:,} bytes in {place[0]} at {place[1]:,} are no event, and no sealed event reports them",
-                    None,
-                    True,
-                )
+        for segment, fragments in self.fragments.items():
+            for offset, (length, _) in fragments.items():
+                # What nobody reported is not covered by anything that was signed, and could say whatever it wants.
+                if (segment, offset) not in reported and not self._is_blank(segment, offset):
+                    yield (
+                        f"{length:,} bytes in {segment} at {offset:,} are no event, and no sealed event reports them",
+                        None,
+                        True,
+                    )
 
-    def _is_blank(self, place: tuple[str, int]) -> bool:
+    def _is_blank(self, segment: str, offset: int) -> bool:
         """Whether a sealed event says that a fragment was blanked, and it is."""
-        if place not in self._blanked:
+        if offset not in self.blanked.get(segment, ()):
             return False
-        length, digest = self._fragments.get(place, (0, ""))
+        length, digest = self.fragments.get(segment, {}).get(offset, (0, ""))
         return length == 0 or digest == sha256(b" " * length).hexdigest()
 
 

@@ -9,8 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
-
-import msgspec
+from typing import Any
 
 from whence.errors import CorruptError, ProofError, StoreError
 from whence.event import Event
@@ -21,8 +20,10 @@ from whence.proof.folder import Taken, TreeFolder
 from whence.proof.growing import GrowingTree
 from whence.proof.keys import VerifierKey
 from whence.proof.looking import Looked, look
-from whence.proof.notes import Cosigned, Note, verify_note
+from whence.proof.notes import Note, verify_note
 from whence.proof.policies import Policy
+from whence.proof.report import Report
+from whence.proof.resuming import Noted, read_noted, write_noted
 from whence.proof.sealing import read_checkpoint, read_history
 from whence.proof.succession import Succession
 from whence.proof.tree import EMPTY_ROOT, HASH_BYTES, Hash
@@ -36,74 +37,9 @@ _NS_PER_S = 1_000_000_000
 _AHEAD_NS = 300 * _NS_PER_S
 """So far a witness' clock may be ahead of ours."""
 _TRIES = 3
-_PROBLEMS_MAX = 100
+_NOTE_EVERY_S = 2.0
 _ALONE_BYTES = 64 * 1024 * 1024
 """Less than that is not worth a second process."""
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """What is wrong, and from which position on. One that `is_unread` could only not be looked at."""
-
-    message: str
-    position: int | None = None
-    is_unread: bool = False
-
-
-class Report(msgspec.Struct, kw_only=True):
-    """What a verification found. It is never a verdict alone: whose key, how much, and what is outside belong to it."""
-
-    origin: str
-    size: int
-    root: str
-    key: str | None = None
-    key_from: str = "the log's own word"
-    """Whose word it is that this is the log's key."""
-    witnesses: list[Cosigned] = []
-    """Who signed the newest checkpoint that enough of them signed."""
-    witnessed: int | None = None
-    """How many entries that one has: what came since is exposed."""
-    payloads: int = 0
-    private: int = 0
-    erased: int = 0
-    files: int = 0
-    fragments: int = 0
-    fragment_bytes: int = 0
-    unsealed: int = 0
-    """Events that stand in the journal and are not sealed yet."""
-    lost: int = 0
-    """Events that writers counted and no line holds."""
-    left_open: list[str] = []
-    """Writers that ended without a word, or still write."""
-    proven_since: int | None = None
-    """The size of the older checkpoint that this one was shown to extend."""
-    problems: list[Problem] = []
-    """Those with the lowest positions; what is broken never gives way to what could not be looked at."""
-    above: int = 0
-    """Entries in the tree's files above what was signed: of a seal under way, or one that was cut off."""
-    looked_ns: int = 0
-
-    @property
-    def is_broken(self) -> bool:
-        """Whether something is not as it was sealed."""
-        return any(not each.is_unread for each in self.problems)
-
-    @property
-    def is_verified(self) -> bool:
-        """Whether all of it was looked at and holds."""
-        return not self.problems
-
-    def find(self, message: str, position: int | None = None, *, is_unread: bool = False) -> None:
-        """Note a problem."""
-        self.problems.append(Problem(message, position, is_unread))
-        if len(self.problems) > 2 * _PROBLEMS_MAX:
-            self.sort()
-
-    def sort(self) -> None:
-        """Put what is broken first, in the order of the log, and drop what is too much to be read."""
-        self.problems.sort(
-            key=lambda each: (each.is_unread, each.position is None, each.position or 0)
-        )
-        del self.problems[_PROBLEMS_MAX:]
 
 
 def verify(
@@ -117,13 +53,14 @@ def verify(
     head: Checkpoint | None = None,
     check_file: CheckFile = lambda _event: None,
     workers: int | None = None,
+    resume: Path | None = None,
     progress: Progress = lambda _done, _in_all: None,
 ) -> Report:
     """Verify what a journal's checkpoint claims. Where it grew meanwhile and something seems broken, it is looked at again: it was erased, perhaps.
 
     `keys` are those of the log, and `keys_from` says whose word that is; without them it is the policy's, and without one the log's own is taken,
     and the report says so. `witnessed_by` names witnesses where the policy is not to say whose key it is. `since` is a checkpoint that somebody kept: the journal has to extend it. `head` is what the signer says
-    it signed last.
+    it signed last. `resume` is a file that says how far an earlier verification got: it goes on from there, and is noted there again.
 
     Raises:
         StoreError: nothing is sealed, or the folder cannot be read at all.
@@ -134,7 +71,7 @@ def verify(
         report = _verify(
             folder, shown,
             keys=keys, keys_from=keys_from, policy=policy, witnessed_by=witnessed_by or policy,
-            since=since, head=head, check_file=check_file, workers=workers, progress=progress,
+            since=since, head=head, check_file=check_file, workers=workers, resume=resume, progress=progress,
         )  # fmt: skip
         tries += 1
         if not report.is_broken or tries == _TRIES or read_checkpoint(folder) == shown:
@@ -153,6 +90,7 @@ def _verify(
     head: Checkpoint | None,
     check_file: CheckFile,
     workers: int | None,
+    resume: Path | None,
     progress: Progress,
 ) -> Report:
     if shown is None:
@@ -176,6 +114,8 @@ def _verify(
         ranges = verification.check_tiling(checkpoint.size)
         older = [found.size for _, found in verification.history()]
         older += [_size_of(since)] if since is not None else []
+        if resume is not None:
+            ranges = verification.go_on_from(resume, ranges, checkpoint, older)
         verification.read(ranges, checkpoint, older, workers, progress)
         report.above = max(0, tree.size() - checkpoint.size)
     except (CorruptError, StoreError) as error:
@@ -218,6 +158,56 @@ class _Verification:
         self._is_cut_short = False
         self._roots: dict[int, Hash] = {}
         self._succession = succession
+        # What `key` events said, for who goes on from here.
+        self._keys: list[tuple[int, Any]] = []
+        self._noted: Path | None = None
+
+    def go_on_from(
+        self, path: Path, ranges: list[Taken], checkpoint: Checkpoint, older: list[int]
+    ) -> list[Taken]:
+        """Go on from where an earlier verification got to; give the stretches that are left.
+
+        That the tree still begins with what it looked at then, the root says in the end.
+        """
+        self._noted = path
+        noted, report = read_noted(path), self._report
+        if noted is None:
+            return ranges
+        if noted.origin != checkpoint.origin:
+            raise StoreError(f"{path} was noted of {noted.origin}, not of {checkpoint.origin}")
+        if noted.tree.size > checkpoint.size:
+            report.find(
+                f"{noted.tree.size:,} entries were verified before, and the newest checkpoint has {checkpoint.size:,}:"
+                " the journal was cut, or an older copy put in its place", checkpoint.size,
+            )  # fmt: skip
+            return ranges
+        if any(0 < size < noted.tree.size and size not in noted.roots for size in older):
+            # Somebody asks for what was not asked then.
+            return ranges
+        self._grown, self._account, self._roots = noted.tree, noted.account, noted.roots
+        for position, data in noted.keys:
+            self._take_key(position, data)
+        report.problems = list(noted.problems)
+        report.payloads, report.private, report.files = noted.payloads, noted.private, noted.files
+        report.fragments, report.fragment_bytes = noted.fragments, noted.fragment_bytes
+        report.resumed, report.resumed_ns = noted.tree.size, noted.looked_ns
+        return list(_rest_of(ranges, noted))
+
+    def _note(self, reached: dict[str, int]) -> None:
+        """Note how far this got."""
+        report = self._report
+        if self._noted is not None and not self._is_cut_short:
+            noted = Noted(
+                origin=report.origin, tree=self._grown, roots=self._roots, reached=reached, account=self._account,
+                keys=self._keys, problems=report.problems, payloads=report.payloads, private=report.private,
+                files=report.files, fragments=report.fragments, fragment_bytes=report.fragment_bytes,
+                looked_ns=report.looked_ns,
+            )  # fmt: skip
+            write_noted(self._noted, noted)
+
+    def _take_key(self, position: int, data: Any) -> None:
+        self._keys.append((position, data))
+        self._succession.take(position, data)
 
     def check_tiling(self, size: int) -> list[Taken]:
         """The ranges below the signed size, which have to tile each segment from its first byte."""
@@ -263,10 +253,18 @@ class _Verification:
         report = self._report
         in_all, done = sum(each.end - each.start for each in ranges), 0
         wanted = sorted(set(older))
+        reached = dict(self._reached)
+        for each in reversed(ranges):
+            reached[each.segment] = each.start
+        noted_s = time.monotonic()
         for taken, looked in zip(ranges, self._look_at_all(ranges, in_all, workers), strict=False):
             self._put_together(taken, looked, wanted)
             done += taken.end - taken.start
             progress(done, in_all)
+            reached[taken.segment] = taken.end
+            if time.monotonic() - noted_s >= _NOTE_EVERY_S:
+                self._note(reached)
+                noted_s = time.monotonic()
             if report.is_broken and not looked.whole:
                 # What follows would be wrong at every position.
                 break
@@ -277,6 +275,8 @@ class _Verification:
                 and self._grown.root() != checkpoint.root
             ):
                 report.find("the entries do not make the root that was signed")
+            else:
+                self._note(reached)
         self._finish()
 
     def _look_at_all(
@@ -322,7 +322,7 @@ class _Verification:
                 self._account.wrong_files.append((position, problem))
         for position, event in looked.told:
             if event.type == "key":
-                self._succession.take(position, event.data)
+                self._take_key(position, event.data)
 
     def _grow(self, leaves: bytes, wanted: list[int]) -> None:
         """Add leaves, with a stop at each size whose root is wanted, and compare what follows with the stored levels."""
@@ -521,6 +521,16 @@ class _Verification:
             if all(each.message != message for each in self._report.problems):
                 self._report.find(message, is_unread=isinstance(error, StoreError))
         return found
+
+
+def _rest_of(ranges: list[Taken], noted: Noted) -> Iterator[Taken]:
+    """What of stretches was not looked at yet; one may have been put together of those that were and others."""
+    size = noted.tree.size
+    for each in ranges:
+        if each.first >= size and each.start >= noted.reached.get(each.segment, 0):
+            yield each
+        elif each.end > (start := noted.reached.get(each.segment, 0)):
+            yield Taken(each.segment, start, each.end, size, each.first + each.size - size)
 
 
 def _report_removed(head: Checkpoint) -> Report:

@@ -19,9 +19,10 @@ from whence.proof.erasing import read_intent
 from whence.proof.folder import TreeFolder
 from whence.proof.holds import Hold, check_holds, read_holds
 from whence.proof.proving import Prover
+from whence.proof.report import Report
 from whence.proof.sealer import Erased, Sealer
 from whence.proof.settings import ProofSettings
-from whence.proof.verifying import Report, verify
+from whence.proof.verifying import verify
 from whence.retention import owners_of
 from whence.runs.commitments import check_saved
 
