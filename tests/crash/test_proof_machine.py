@@ -8,6 +8,7 @@ call that writes, and nothing after it happens.
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ from whence.proof.notes import Note
 from whence.proof.sealer import Sealer
 from whence.proof.settings import ProofSettings
 from whence.proof.verifying import verify
-from whence.retention import owners_of
+from whence.retention import find_old, owners_of
 
 _CALLS = ("write", "pwrite", "fsync", "replace", "unlink", "truncate")
 _WHO = ("ada", "bob", "eve")
@@ -123,10 +124,16 @@ class ProvenLog(RuleBasedStateMachine):
 
     @rule(who=st.sampled_from(_WHO), at=_moments)
     def erase(self, who: str, at: int | None) -> None:
+        self._erase(whence.Query(target=who), at)
+
+    @rule(at=_moments)
+    def prune(self, at: int | None) -> None:
+        """Take away all that is older than now."""
+        self._erase(whence.Query(type="note", until=time.time_ns()), at)
+
+    def _erase(self, query: whence.Query, at: int | None) -> None:
         with whence.open(self._folder) as log:
-            events = [
-                each for each in log.events(whence.Query(target=who)) if each.data is not None
-            ]
+            events = [each for each, _ in find_old(log, query)]
             done = False
             with _interrupted_at(at):
                 self._sealer(log).erase(events, reason="asked", by="machine")

@@ -82,6 +82,7 @@ class TreeFolder:
             if not self.path.is_dir():
                 self.path.mkdir(mode=self._modes.folder, parents=True, exist_ok=True)
                 self.path.chmod(self._modes.folder)
+                sync_folder(self.path.parent)
             fd = self._take_lock(wait=wait)
         except OSError as error:
             raise StoreError(f"cannot lock {self.path}: {error.strerror}") from error

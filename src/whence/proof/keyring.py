@@ -17,7 +17,7 @@ from urllib.parse import quote
 
 from whence.errors import CorruptError, NotFoundError, ProofError, StoreError
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint
-from whence.proof.files import open_file, replace_file
+from whence.proof.files import open_file, replace_file, sync_folder
 from whence.proof.keys import KEY_BYTES, SignerKey, check_key_name, parse_signer
 from whence.proof.notes import Note, parse_note, verify_note
 
@@ -43,13 +43,18 @@ class Signer:
         Raises:
             CorruptError, ProofError: what is kept is no head of ours.
         """
+        signed = self.note()
+        return parse_checkpoint(signed.text) if signed is not None else None
+
+    def note(self) -> Note | None:
+        """The same with all signatures: where the key was handed over, the new one's, too."""
         content = _read(_path(self._folder, self.origin, "head"))
         if content is None:
             return None
         note = parse_note(content)
         if not verify_note(note, [self.key.verifier()]):
             raise ProofError(f"the head beside the key of {self.origin} is not signed by it")
-        return parse_checkpoint(note.text)
+        return note
 
     def store(self, note: Note) -> None:
         """Keep a head that was just signed, before anybody sees it."""
@@ -148,7 +153,10 @@ def finish_rotation(folder: Path, key: SignerKey) -> None:
 def keep_key(folder: Path, log: Path, key: SignerKey) -> None:
     """Write a key down, in place of one of that name."""
     try:
+        made = [each for each in (folder, *folder.parents) if not each.exists()]
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for each in made:
+            sync_folder(each.parent)
     except (OSError, ValueError) as error:
         raise StoreError(f"cannot make {folder} for the key: {error}") from error
     replace_file(_path(folder, key.name, "log"), f"{os.path.realpath(log)}\n".encode())

@@ -17,11 +17,11 @@ import msgspec
 
 from whence.errors import CorruptError, ProofError, StoreError
 from whence.event import format_time
-from whence.journal.folder import segment_path
+from whence.journal.folder import journal_folder, segment_path
 from whence.journal.reader import Reader
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint
 from whence.proof.entries import take_entries
-from whence.proof.files import modes_of, open_file, replace_file, write_all
+from whence.proof.files import modes_of, open_file, replace_file, sync_folder, write_all
 from whence.proof.folder import Taken, TreeFolder
 from whence.proof.keyring import Signer
 from whence.proof.keys import SignerKey
@@ -123,7 +123,9 @@ def seal_locked(
         fragments += found
     size = tree.size()
     if size == before and head is not None and not is_forced:
-        return Sealed(head, _read_note(folder, signer, head), before, fragments)
+        shown = read_checkpoint(folder)
+        assert shown is not None
+        return Sealed(head, shown[0], before, fragments)
     if size == 0 and head is None:
         raise StoreError(f"nothing is recorded in {folder} yet")
     # The tree that was signed is still the beginning of this one.
@@ -139,7 +141,8 @@ def seal_locked(
 
 def recover(folder: Path, tree: TreeFolder, signer: Signer) -> Checkpoint | None:
     """Cut the tree back to what was signed last, and return that head; None if nothing was signed."""
-    head, shown = signer.head(), read_checkpoint(folder)
+    signed, shown = signer.note(), read_checkpoint(folder)
+    head = parse_checkpoint(signed.text) if signed is not None else None
     if shown is not None:
         note, found = shown
         if found.origin != signer.origin:
@@ -166,9 +169,9 @@ def recover(folder: Path, tree: TreeFolder, signer: Signer) -> Checkpoint | None
                 f"{CHECKPOINT} is of another history of {older.size:,} entries: it was signed with the same key"
             )
     if shown is None or shown[1].size < head.size:
-        # A crash came between the signature and its showing, or somebody put an older one back.
-        note = sign_note(str(head), [signer.key])
-        replace_file(folder / CHECKPOINT, str(note).encode(), modes_of(folder).file)
+        # A crash came between the signature and its showing, or somebody put an older one back. As it was signed: the key alone
+        # may have been retired with it.
+        replace_file(folder / CHECKPOINT, str(signed).encode(), modes_of(folder).file)
     return head
 
 
@@ -251,13 +254,6 @@ def _append(path: Path, line: bytes, mode: int) -> None:
         raise StoreError(f"cannot write to {path}: {error.strerror}") from error
 
 
-def _read_note(folder: Path, signer: Signer, head: Checkpoint) -> Note:
-    shown = read_checkpoint(folder)
-    if shown is not None and shown[1] == head:
-        return shown[0]
-    return sign_note(str(head), [signer.key])
-
-
 def _take(folder: Path, tree: TreeFolder, progress: Progress) -> tuple[LostBytes, ...]:
     """Take what the segments have beyond what was taken; return the fragments in it."""
     reader = Reader(folder)
@@ -276,6 +272,10 @@ def _take(folder: Path, tree: TreeFolder, progress: Progress) -> tuple[LostBytes
         ]
         for name, _, _ in due:
             _sync_segment(folder, name)
+        if any(name not in reached for name, _, _ in due):
+            # A segment whose name is lost is lost, and nobody may have synced it.
+            sync_folder(journal_folder(folder))
+            sync_folder(folder)
         fragments: list[LostBytes] = []
         in_all, done = sum(end - start for _, start, end in due), 0
         for name, start, end in due:

@@ -197,3 +197,40 @@ def test_who_trusts_the_newest_key_believes_what_those_before_it_signed_until_th
     assert succession.keys_at(10) == [three.verifier()]
     assert set(succession.keys_at(9)) == {three.verifier(), two.verifier()}
     assert set(succession.keys_at(5)) == {each.verifier() for each in (one, two, three)}
+
+
+def test_what_a_crash_kept_from_being_shown_is_shown_as_both_keys_signed_it(
+    case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    first = case.signer.key.verifier()
+    for step in ("keep_checkpoint", "_take"):
+        # Between the signature and its showing; and after it was shown by who goes on, before both sign again.
+        monkeypatch.setattr(f"whence.proof.sealing.{step}", die)
+        with pytest.raises(KeyboardInterrupt):
+            case.rotate() if step == "keep_checkpoint" else case.seal()
+        monkeypatch.undo()
+        if step == "keep_checkpoint":
+            # The seal before the change may have been the one that died.
+            with pytest.raises(KeyboardInterrupt):
+                _die_at_the_second(case, monkeypatch, die)
+            monkeypatch.undo()
+        assert case.check(first) == []
+    case.seal()
+    assert case.check(first) == []
+
+
+def _die_at_the_second(case: Case, monkeypatch: pytest.MonkeyPatch, die: Any) -> None:
+    from whence.proof import sealing
+
+    calls, keep = 0, sealing.keep_checkpoint
+
+    def act(*arguments: Any, **options: Any) -> None:
+        nonlocal calls
+        calls += 1
+        (die if calls == 2 else keep)(*arguments, **options)
+
+    monkeypatch.setattr(sealing, "keep_checkpoint", act)
+    case.rotate()
