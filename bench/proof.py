@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 import whence
+from bench.index import MILLION
 from bench.measure import Benchmark, Finding, Plan, interleave, median_ratio, scratch
 from whence.proof import keyring
 from whence.proof.proving import Prover
@@ -22,6 +23,7 @@ from whence.proof.verifying import verify
 from whence.retention import owners_of
 
 _TARGETS = 1_000
+_PROVEN = 200
 _PER_SECOND = 1_000
 _MS = 1000
 
@@ -116,6 +118,8 @@ def run(plan: Plan) -> Iterator[Finding]:
             f"{statistics.median(one):,.0f}/s",
         )  # fmt: skip
         yield from run_proofs(folder, plan)
+    if plan.is_full:
+        yield from run_large()
     slowed = interleave({"sealing": partial(paced, True), "alone": partial(paced, False)}, few)
     yield Finding(
         "seal.slows", median_ratio(slowed["sealing"], slowed["alone"]),
@@ -123,19 +127,34 @@ def run(plan: Plan) -> Iterator[Finding]:
     )  # fmt: skip
 
 
-def run_proofs(folder: Path, plan: Plan) -> Iterator[Finding]:
+def prove_some(folder: Path) -> tuple[int, dict[str, float]]:
+    """How many are sealed, and milliseconds to open them and to prove one of them."""
     start = time.perf_counter()
     prover = Prover(folder)
-    value = (time.perf_counter() - start) * _MS
-    yield Finding("proof.open", value, f"{value:.2f} ms", note=f"{plan.events:,} events")
+    opened = (time.perf_counter() - start) * _MS
     size = prover.checkpoint.size
     taken = []
-    for at in range(200):
+    for at in range(_PROVEN):
         start = time.perf_counter()
-        prover.prove(at * (size // 200))
+        prover.prove(at * (size // _PROVEN))
         taken.append((time.perf_counter() - start) * _MS)
-    value = statistics.median(taken)
-    yield Finding("proof.one", value, f"{value:.2f} ms", note=f"{plan.events:,} events")
+    return size, {"open": opened, "one": statistics.median(taken)}
+
+
+def run_large() -> Iterator[Finding]:
+    with scratch() as scratched:
+        folder = scratched / ".whence"
+        record(folder, 10 * MILLION)
+        seal_anew(folder)
+        size, found = prove_some(folder)
+        for key, value in found.items():
+            yield Finding(f"proof10.{key}", value, f"{value:.2f} ms", note=f"{size:,} events")
+
+
+def run_proofs(folder: Path, plan: Plan) -> Iterator[Finding]:
+    size, found = prove_some(folder)
+    for key, value in found.items():
+        yield Finding(f"proof.{key}", value, f"{value:.2f} ms", note=f"{plan.events:,} events")
     stored = sum(path.stat().st_size for path in (folder / "tree").iterdir())
     yield Finding("tree.bytes", stored / size, f"{stored / size:.2f} bytes")
     value = erase(folder, "t7", 1)
@@ -150,7 +169,8 @@ def run_proofs(folder: Path, plan: Plan) -> Iterator[Finding]:
 PROOF = Benchmark(
     "proof",
     (
-        "seal.rate", "verify.rate", "verify.two", "proof.open", "proof.one", "tree.bytes", "erase.one",
+        "seal.rate", "verify.rate", "verify.two", "proof.open", "proof.one", "proof10.open",
+        "proof10.one", "tree.bytes", "erase.one",
         "erase.many", "seal.slows",
     ),
     run,

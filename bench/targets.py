@@ -107,6 +107,8 @@ TARGETS = (
     Target("verify.two", "verifying on two cores", "on one", 1.7, "×", is_least=True),
     Target("proof.open", "opening what is sealed", "", 1000, "ms"),
     Target("proof.one", "proving one event", "", 5, "ms"),
+    Target("proof10.open", "opening what is sealed, 10M", "", 1000, "ms"),
+    Target("proof10.one", "proving one event, 10M", "", 5, "ms"),
     Target("tree.bytes", "tree and entries, per event", "", 41, "bytes"),
     Target("erase.one", "erasing one event of a million", "", 2000, "ms"),
     Target("erase.many", "erasing a thousand of a million", "", 10_000, "ms"),

@@ -85,7 +85,7 @@ def test_the_promised_limits_are_all_there() -> None:
         "trust.update": 5, "trust.report": 1000, "trust.open": 200,
         "decision.bare": 1.2, "decision.threads": 6, "bus.rate": 100_000, "bus.across": 50,
         "seal.rate": 200_000, "seal.slows": 1.1, "verify.rate": 150_000, "verify.two": 1.7, "proof.open": 1000,
-        "proof.one": 5, "tree.bytes": 41, "erase.one": 2000, "erase.many": 10_000,
+        "proof.one": 5, "proof10.open": 1000, "proof10.one": 5, "tree.bytes": 41, "erase.one": 2000, "erase.many": 10_000,
         "command.version": 5, "command.ref": 10,
     }  # fmt: skip
 

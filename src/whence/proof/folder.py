@@ -38,6 +38,8 @@ from whence.proof.tree import (
 _OFFSET_BITS = 40
 _PLACE = Struct(">Q")
 _PLACES_TOGETHER = 65_536
+_RANGES_TOGETHER = 1 << 20
+_RANGE_BYTES_MAX = 256
 _MERGED_MAX = 65_536
 """A stretch of so many entries is as much as one core should look at in one go."""
 _LATEST_KEPT = 64
@@ -150,12 +152,18 @@ class TreeFolder:
         if file != self._known_file or size < self._known_bytes:
             self._forget()
             self._known_file = file
-        content = self._pread("ranges", self._known_bytes, size - self._known_bytes)
-        # What follows the last newline was being written when somebody was killed.
-        *lines, _ = content.split(b"\n")
-        for number, line in enumerate(lines, start=len(self._known) + 1):
-            self._know(_parse_taken(line, number))
-        self._known_bytes += sum(map(len, lines)) + len(lines)
+        while content := self._pread("ranges", self._known_bytes, _RANGES_TOGETHER):
+            # What follows the last newline was being written when somebody was killed.
+            *lines, rest = content.split(b"\n")
+            if len(rest) > _RANGE_BYTES_MAX:
+                raise CorruptError(
+                    f"tree/ranges: line {len(self._known) + len(lines) + 1} is too long"
+                )
+            for line in lines:
+                self._know(_parse_taken(line, len(self._known) + 1))
+            self._known_bytes += len(content) - len(rest)
+            if len(content) < _RANGES_TOGETHER:
+                break
         return self._known
 
     def reached(self) -> dict[str, int]:
