@@ -22,11 +22,15 @@ _ROLES: dict[str, Role] = {"valid": "good", "invalid": "bad", "unknown": "warnin
 
 def verify(where: Where, log: "Log", chosen: "Iterator[Decision]", keys: Path, output: str) -> None:
     """Check each vote of the decisions, the newest first, and end with exit code 1 if one does not fit."""
+    from whence.decisions.history import iterate_decisions
     from whence.decisions.signatures import find_repeated, verify_votes
 
     trusted = _read_keys(keys)
     decisions = list(chosen)
-    repeated = find_repeated(decisions)
+    # Whether a gate decided twice no choice of decisions tells.
+    repeated = find_repeated(iterate_decisions(log)) & {
+        each.gate for each in decisions if each.gate
+    }
     checked = [(each, verify_votes(each, trusted)) for each in decisions]
     screen = where.screen
     if output == "json":

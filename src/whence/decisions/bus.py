@@ -101,7 +101,11 @@ class EventBus:
                         continue
             try:
                 callback(topic, data)
-            except Exception:
+            except (KeyboardInterrupt, GeneratorExit):
+                raise
+            except (
+                BaseException
+            ):  # also what ends a program or a task: it is not the listener's to end ours
                 _logger.exception("a listener to %s raised", pattern)
             else:
                 ran += 1

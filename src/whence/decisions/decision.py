@@ -18,6 +18,8 @@ SIGNATURE = "signature"
 """Under which key a vote has its voter's signature."""
 
 _NS_PER_S = 1_000_000_000
+# The end of the year 2261: what nanoseconds in 63 bits can hold.
+_SECONDS_MAX = 9_214_646_400
 # Where votes are a list: under which of these keys each says whose it is.
 _VOTER_KEYS = ("name", "voter", "agent", "agent_id")
 
@@ -57,9 +59,7 @@ def decision_of(event: Event) -> Decision:
     approved, gate = said.get("approved"), said.get(GATE)
     return Decision(
         id=event.id,
-        timestamp=float(timestamp)
-        if isinstance(timestamp, int | float)
-        else event.time_ns / _NS_PER_S,
+        timestamp=_read_moment(timestamp, event.time_ns / _NS_PER_S),
         datetime_utc=at if isinstance(at, str) else event.time,
         action=said.get("action", event.type),
         approved=approved if isinstance(approved, bool) else event.status == "success",
@@ -70,6 +70,13 @@ def decision_of(event: Event) -> Decision:
         gate=gate if isinstance(gate, str) else None,
         is_whole=bool(said),
     )
+
+
+def _read_moment(said: Any, otherwise: float) -> float:
+    """Seconds since 1970 that a clock can show; anybody may have written anything."""
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        return otherwise
+    return float(said) if 0 <= said <= _SECONDS_MAX else otherwise
 
 
 def voters_of(votes: Any) -> list[str]:

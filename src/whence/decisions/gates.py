@@ -24,7 +24,17 @@ from typing import TYPE_CHECKING, Any, Self
 from whence.decisions.decision import SIGNATURE
 from whence.decisions.record import record
 from whence.decisions.refusal import DecisionRefused
-from whence.decisions.rules import Rule, Ruling, Vote, check_name, check_rule, judge, parse_rule
+from whence.decisions.rules import (
+    Rule,
+    Ruling,
+    Vote,
+    check_name,
+    check_rule,
+    expected_by,
+    fold_name,
+    judge,
+    parse_rule,
+)
 from whence.errors import ProofError, StoreError
 from whence.event import decode_json
 from whence.log import Log, default
@@ -39,7 +49,7 @@ EXECUTE, ROLLBACK = "execute", "rollback"
 class Gate:
     """One decision while it is made, by the process that opened it. Voters may vote from several threads; decide once.
 
-    What is decided on is the subject as it was when the gate was opened: one that changed meanwhile is refused.
+    What is decided on are the action and the subject as they were when the gate was opened: what changed meanwhile is refused.
     """
 
     def __init__(
@@ -67,7 +77,7 @@ class Gate:
         self._agent = agent
         self._keys = _by_voter(keys)
         self._process = os.getpid()
-        self._shown = self._digest_subject()
+        self._shown = self._digest()
         # The lock guards the votes and what was decided.
         self._lock = threading.RLock()
         self._votes: dict[str, Vote] = {}
@@ -101,11 +111,14 @@ class Gate:
             raise TypeError(f"passed is {type(passed).__name__}, want bool")
         if not isinstance(reason, str):
             raise TypeError(f"reason is {type(reason).__name__}, want str")
+        if not isinstance(signature, bytes | None):
+            raise TypeError(f"signature is {type(signature).__name__}, want bytes")
         with self._lock:
             if self._ruling is not None:
                 raise ValueError(f"{name} votes after the decision")
             if name in self._votes:
                 raise ValueError(f"{name} voted already")
+            self._check_spelling(name)
             votes = {**self._votes, name: Vote(passed, reason)}
             judge(self._rule, votes, voters=self._voters, minimum=self._minimum)
             self._check_signature(name, passed, reason, signature)
@@ -128,6 +141,13 @@ class Gate:
     def sign(self, name: str, passed: bool, reason: str = "", *, key: "SignerKey") -> None:
         """Cast a vote and sign it with the voter's key. Raises what `vote` does."""
         self.vote(name, passed, reason, signature=key.sign(self.statement(name, passed, reason)))
+
+    def _check_spelling(self, name: str) -> None:
+        """Refuse a voter who is one already in another spelling: a quorum counts who votes, not how they are written."""
+        folded = fold_name(name)
+        for other in (*self._votes, *self._keys, *(self._voters or ()), *expected_by(self._rule)):
+            if other != name and fold_name(other) == folded:
+                raise ValueError(f"{name!r} is {other!r} in another spelling")
 
     def _check_signature(
         self, name: str, passed: bool, reason: str, signature: bytes | None
@@ -167,14 +187,15 @@ class Gate:
             return self.decision_id
 
     def _judge(self) -> Ruling:
-        if self._digest_subject() != self._shown:
-            return Ruling(False, "the subject changed while it was voted on")
+        if self._digest() != self._shown:
+            return Ruling(False, "the subject or the action changed while it was voted on")
         return judge(self._rule, self._votes, voters=self._voters, minimum=self._minimum)
 
-    def _digest_subject(self) -> bytes:
-        """What the subject is as the record would have it."""
+    def _digest(self) -> bytes:
+        """What is decided on, as the record would have it."""
         payloads = (self._log or default()).recorder.payloads
-        return hashlib.sha256(payloads.encode({"subject": self.subject})).digest()
+        shown = {"action": self.action, "subject": self.subject}
+        return hashlib.sha256(payloads.encode(shown)).digest()
 
     def _record_of(self, data: dict[str, Any]) -> dict[str, Any]:
         """Data as the record has it, without its marks."""
@@ -254,6 +275,8 @@ class Gate:
         }
 
     def __enter__(self) -> Self:
+        if self._ruling is not None:
+            raise ValueError("it is decided already")
         return self
 
     def __exit__(

@@ -78,7 +78,7 @@ def read_verdict(approved: Any) -> bool:
     """Read a verdict; TypeError for what would count as true and is neither a bool nor a number."""
     if isinstance(approved, bool):
         return approved
-    if approved and not isinstance(approved, int | float):
+    if approved and not (isinstance(approved, int | float) and approved == 1):
         raise TypeError(f"approved is {type(approved).__name__}, want bool")
     return bool(approved)
 

@@ -11,8 +11,8 @@
 No votes never pass, nor do fewer than the minimum. Who is expected and did not vote has not passed.
 """
 
-import math
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from fractions import Fraction
@@ -21,6 +21,9 @@ from typing import Any
 import msgspec
 
 _COUNTED = re.compile(r"(\d{1,9})\s+of\s+(\d{1,9})", re.ASCII | re.IGNORECASE).fullmatch
+
+
+_WEIGHT_MAX = 1e300
 
 
 class Vote(msgspec.Struct, frozen=True):
@@ -84,8 +87,8 @@ def weighted(weights: Mapping[str, float], threshold: float) -> Weighted:
     for each in (*weights.values(), threshold):
         if isinstance(each, bool) or not isinstance(each, int | float):
             raise TypeError(f"weight is {type(each).__name__}, want a number")
-        if not (math.isfinite(each) and each > 0):
-            raise ValueError(f"weight is {each}, want more than 0")
+        if not 0 < each <= _WEIGHT_MAX:
+            raise ValueError("weight is too large, or not more than 0")
     rule = Weighted({check_name(name): weight for name, weight in weights.items()}, threshold)
     if _weigh(weights.values()) < _exact(threshold):
         raise ValueError(f"threshold is {threshold}, more than all voters weigh together")
@@ -168,7 +171,7 @@ def judge(
     allowed = voters if voters is not None else named_by(rule)
     if allowed is not None and (strangers := sorted(set(votes) - set(allowed))):
         raise ValueError(f"{', '.join(strangers)} voted, but may not")
-    expected = [*dict.fromkeys([*(voters or ()), *_required(rule), *votes])]
+    expected = [*dict.fromkeys([*(voters or ()), *expected_by(rule), *votes])]
     passed = [name for name in expected if name in votes and votes[name].passed is True]
     problem = _too_few(len(votes), minimum) or _find_problem(rule, votes, voters, passed)
     if problem is None:
@@ -184,16 +187,26 @@ def check_name(name: Any) -> str:
     """Return the name of a voter; TypeError or ValueError for what is none."""
     if not isinstance(name, str):
         raise TypeError(f"voter is {type(name).__name__}, want str")
-    if not name.strip():
+    if not fold_name(name):
         raise ValueError("voter has no name")
+    if name.startswith("$"):
+        # So are the record's own marks, which no list of votes shows.
+        raise ValueError(f"voter is named {name!r}, want a name without $ in front")
     return str.__str__(name)
 
 
-def _required(rule: Rule) -> tuple[str, ...]:
+def fold_name(name: str) -> str:
+    """What is left of a name whoever spells it: no case, no spaces around, nothing invisible, one form of each letter."""
+    plain = unicodedata.normalize("NFKC", name)
+    seen = "".join(each for each in plain if unicodedata.category(each) not in ("Cf", "Cc"))
+    return unicodedata.normalize("NFKC", seen.casefold()).strip()
+
+
+def expected_by(rule: Rule) -> tuple[str, ...]:
     """Who is expected because the rule names them."""
     if isinstance(rule, Weighted):
         return tuple(rule.weights)
-    return (*rule.names, *_required(rule.otherwise)) if isinstance(rule, Veto) else ()
+    return (*rule.names, *expected_by(rule.otherwise)) if isinstance(rule, Veto) else ()
 
 
 def _too_few(voted: int, minimum: int) -> str | None:

@@ -11,12 +11,13 @@ its voter's.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from whence.decisions.decision import SIGNATURE, Decision
+from whence.decisions.decision import SIGNATURE, Decision, voters_of
+from whence.decisions.rules import fold_name
 from whence.errors import CorruptError, ProofError
 from whence.proof.keyring import make_signer
 from whence.proof.keys import SignerKey, VerifierKey, decode_base64, parse_verifier
@@ -38,6 +39,8 @@ State = Literal["valid", "invalid", "unsigned", "unknown"]
 """`unknown`: signed, and no key of that voter is trusted. `invalid`: the voter's trusted key did not sign this."""
 
 _HEADER = b"whence vote v1\n"
+_MARKS = frozenset(["$marks"])
+"""What a record has of its own among the votes."""
 
 
 class VoteCheck(msgspec.Struct, frozen=True):
@@ -84,13 +87,21 @@ def verify_votes(
     decision: Decision, trusted: Mapping[str, Iterable[VerifierKey]]
 ) -> list[VoteCheck]:
     """Tell of each vote of a recorded decision whether its voter signed it."""
-    votes = decision.votes if isinstance(decision.votes, Mapping) else {}
     digest = digest_subject(decision.subject)
+    by_name = {fold_name(name): list(keys) for name, keys in trusted.items()}
     return [
-        _check(decision, digest, str(voter), vote, list(trusted.get(str(voter), ())))
-        for voter, vote in votes.items()
-        if not str(voter).startswith("$")
+        _check(decision, digest, voter, vote, by_name.get(fold_name(voter), []))
+        for voter, vote in _votes_of(decision.votes)
+        if voter not in _MARKS
     ]
+
+
+def _votes_of(votes: Any) -> Iterator[tuple[str, Any]]:
+    """Votes by name, or in a list where each says whose it is."""
+    if isinstance(votes, Mapping):
+        yield from ((str(voter), vote) for voter, vote in votes.items())
+    elif isinstance(votes, list):
+        yield from zip((str(name) for name in voters_of(votes)), votes, strict=False)
 
 
 def find_repeated(decisions: Iterable[Decision]) -> set[str]:
@@ -111,7 +122,8 @@ def _check(
     is_told = isinstance(passed, bool) and isinstance(reason, str)
     known = passed if isinstance(passed, bool) else None
     if signature is None:
-        return VoteCheck(voter, known, "unsigned")
+        # Whose key is known votes with a signature, or not at all: somebody took it away.
+        return VoteCheck(voter, known, "invalid" if keys else "unsigned")
     if not keys:
         return VoteCheck(voter, known, "unknown")
     if not is_told or not isinstance(signature, str) or decision.gate is None:

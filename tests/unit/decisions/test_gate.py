@@ -165,7 +165,12 @@ def test_a_record_that_could_not_be_kept_is_not_forgotten_either(tmp_path: Path)
 def test_what_was_voted_on_is_what_is_approved() -> None:
     subject = {"amount": 1, "to": ["a"]}
     made = gate("pay", subject)
-    with pytest.raises(DecisionRefused, match="the subject changed while it was voted on"), made:  # noqa: PT012
+    with (  # noqa: PT012
+        pytest.raises(
+            DecisionRefused, match="the subject or the action changed while it was voted on"
+        ),
+        made,
+    ):
         made.vote("a", True)
         subject["to"] = ["mallory"]
     [entry] = read_recent()
