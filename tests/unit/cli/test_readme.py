@@ -1,6 +1,8 @@
 """The README shows what the demo prints."""
 
+import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -25,6 +27,9 @@ def test_the_readme_shows_what_the_demo_prints(
     """But for times; an ellipsis stands for lines that are left out, one at least."""
     if command == "verify":
         monkeypatch.setenv("WHENCE_KEYS", str(tmp_path / "keys"))
+        # Sealing tells of the key, and others ask the same story.
+        shutil.copytree(os.environ["WHENCE_DIR"], tmp_path / ".whence")
+        monkeypatch.setenv("WHENCE_DIR", str(tmp_path / ".whence"))
         assert ask_story("seal").code == 0
     real = _CHANGES.sub("TIME", ask_story(*command.split()).out).strip()
     pattern = re.escape(_CHANGES.sub("TIME", shown).strip()).replace("…", r"[^\n]+(\n[^\n]+)*")
