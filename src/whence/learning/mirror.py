@@ -1,14 +1,16 @@
 """The seed's learning log: one JSON line for each event, besides the journal, as its readers know it."""
 
+import errno
 import json
 import os
+import stat
 import threading
 from pathlib import Path
 from typing import Any
 
 from whence.errors import StoreError
 
-_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
 _MODE = 0o600
 
 # Lines of one process do not cut into each other; those of several cannot, as each is one write.
@@ -35,8 +37,13 @@ def append(path: Path, entry: dict[str, Any]) -> None:
             path.parent.mkdir(parents=True, exist_ok=True)
             fd = os.open(path, _FLAGS, _MODE)
             try:
-                # Also a file that was there before, with whatever it allowed.
-                os.fchmod(fd, _MODE)
+                found = os.fstat(fd)
+                # A device is everybody's: what it allows is not ours to change.
+                if not stat.S_ISREG(found.st_mode):
+                    raise OSError(errno.EINVAL, "not a file")
+                if found.st_mode & 0o077:
+                    # Also a file that was there before, with whatever it allowed.
+                    os.fchmod(fd, _MODE)
                 _write(fd, line)
                 os.fsync(fd)
             finally:

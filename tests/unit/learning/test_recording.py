@@ -186,6 +186,20 @@ def test_the_mirror_is_its_owners_alone_also_where_it_was_there(
     assert json.loads(line)["event_type"] == "symbolic_revision_triggered"
 
 
+def test_what_is_no_file_is_no_mirror_and_stays_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root the mode of `/dev/null` could be changed, for everybody on the machine."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    pipe.chmod(0o666)
+    monkeypatch.setenv("WHENCE_LEARNING_LOG_PATH", str(pipe))
+
+    with pytest.raises(StoreError, match="cannot write to"):
+        log_revision_trigger("why")
+    assert pipe.stat().st_mode & 0o777 == 0o666
+
+
 def test_the_mirror_may_stand_in_the_settings(tmp_path: Path) -> None:
     (tmp_path / "whence.toml").write_text("[learning]\nmirror = true\n")
     log_revision_trigger("why")
