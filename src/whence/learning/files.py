@@ -23,7 +23,10 @@ def write_whole(path: Path, pieces: Iterable[bytes]) -> None:
             file.flush()
             os.fsync(fd)
         os.rename(temporary, path)
-    except OSError as error:
+    except BaseException as error:
+        # Whatever the pieces raise, and Ctrl-C: half a file must not stay.
         with suppress(OSError):
             os.unlink(temporary)
-        raise StoreError(f"cannot write {path}: {error.strerror}") from error
+        if isinstance(error, OSError):
+            raise StoreError(f"cannot write {path}: {error.strerror}") from error
+        raise
