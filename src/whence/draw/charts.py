@@ -6,6 +6,7 @@ their ends. Names may hold anything.
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
@@ -32,6 +33,7 @@ _STEPS_NS = (
     ),
 )  # fmt: skip
 _PADDING_NS = 5_000_000
+_HIGHEST = sys.float_info.max
 
 COLOURS = (
     ("#0068a5", "#5ab4f0"), ("#c24e00", "#ff9a52"), ("#00795a", "#3ecfa6"), ("#a34b80", "#e69ac8"),
@@ -130,7 +132,8 @@ def nice_marks(low: float, high: float, marks: int = _MARKS) -> list[float]:
     """Round numbers from `low` to `high`, about so many."""
     if not high > low:
         return [low]
-    rough = (high - low) / max(1, marks - 1)
+    # By halves here and below: between two finite numbers may lie more than a number holds.
+    rough = (high / 2 - low / 2) / max(1, marks - 1) * 2
     power = 10.0 ** math.floor(math.log10(rough))
     step = next((each * power for each in (1, 2, 2.5, 5) if each * power >= rough), 10 * power)
     first = math.ceil(low / step - 1e-9)
@@ -166,7 +169,7 @@ def _draw_panel(
         return _LEFT + (time_ns - start) / (end - start) * (right - _LEFT)
 
     def y_of(value: float) -> float:
-        return bottom - (value - low) / (high - low) * (bottom - top - 30)
+        return bottom - (value / 2 - low / 2) / (high / 2 - low / 2) * (bottom - top - 30)
 
     yield "<g>"
     yield f'<text class="title" x="{_LEFT}" y="{top + 14}">{clean(panel.title)}</text>'
@@ -218,7 +221,7 @@ def _ends(panel: Panel) -> tuple[float, float]:
     if high - low > 1e-12 * max(1.0, abs(low), abs(high)):
         return low, high
     around = abs(low) * 0.1 or 1.0
-    return low - around, high + around
+    return max(low - around, -_HIGHEST), min(high + around, _HIGHEST)
 
 
 def _steps(places: Sequence[tuple[float, float]], right: float) -> str:
