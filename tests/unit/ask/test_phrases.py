@@ -180,6 +180,13 @@ def test_another_vocabulary_is_told_by_its_type_and_first_short_values() -> None
     assert node_label(event) == "learning variable weight change v1 (old=1, new=2.5, sure=true)"
 
 
+@pytest.mark.parametrize("end", [10**400, -(10**400)])
+def test_a_number_too_large_to_be_a_value_is_left_out_of_a_change(end: int) -> None:
+    event = make_event("learning", "variable_weight_update", {"from": 1, "to": end}, target="v1")
+
+    assert phrase(event) == "v1 weighs"
+
+
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
