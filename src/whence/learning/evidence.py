@@ -26,7 +26,8 @@ WEIGHT_MAX = 1e9
 COUNT_MAX = 1e15
 """Nor does a file say more of one key."""
 
-_SECONDS_MAX = 1e11
+_SECONDS_MAX = 9e9
+"""In 2255: later moments are no 64 bits of nanoseconds, and a snapshot could not be kept."""
 _NS_PER_S = 1e9
 
 
@@ -149,7 +150,8 @@ class Fold:
             known.failures += weight
         known.squares += weight * weight
         known.n += 1
-        if known.last_ns is None or now >= known.last_ns:
+        # By id where moments are the same, as journals of several writers are read in any order.
+        if known.last_ns is None or (now, event.id) >= (known.last_ns, known.last_id):
             known.last_ns, known.last_id = now, event.id
         if task is not None:
             before = known.tasks.get(task, 0)
@@ -224,6 +226,17 @@ def is_count(value: float) -> bool:
 def is_moment(seconds: float | None) -> bool:
     """Whether seconds since 1970 can be when something was learnt."""
     return seconds is not None and abs(seconds) < _SECONDS_MAX
+
+
+def is_possible(known: Evidence) -> bool:
+    """Whether evidence is such as outcomes and imports can come to."""
+    most = COUNT_MAX + WEIGHT_MAX * known.n
+    return (
+        known.n >= known.repeats >= 0
+        and 0 <= known.successes <= most
+        and 0 <= known.failures <= most
+        and 0 <= known.squares <= most * WEIGHT_MAX
+    )
 
 
 def fold(events: Iterable[Event], half_life_s: float | None = None) -> Fold:

@@ -17,7 +17,7 @@ from whence.errors import CorruptError, StoreError
 from whence.event import Event
 from whence.journal import blobs
 from whence.journal.reader import Reader, decode_pieces
-from whence.learning.evidence import PRIMITIVE, Evidence, Fold
+from whence.learning.evidence import PRIMITIVE, Evidence, Fold, is_possible
 from whence.line import decode_lines
 
 FILE_NAME = "trust.snapshot"
@@ -92,12 +92,16 @@ class State:
             return
         with self._lock:
             self._unsaved = 0
-            packed = msgspec.msgpack.encode(
-                _Snapshot(
-                    _FORMAT, self.half_life_s, self._head, self._places, self._writers,
-                    self._fold.keys,
-                )
-            )  # fmt: skip
+            try:
+                packed = msgspec.msgpack.encode(
+                    _Snapshot(
+                        _FORMAT, self.half_life_s, self._head, self._places, self._writers,
+                        self._fold.keys,
+                    )
+                )  # fmt: skip
+            except OverflowError:
+                # Somebody's clock is centuries ahead.
+                return
         content = zlib.crc32(packed).to_bytes(4, "big") + packed
         temporary = self.folder / f".{os.urandom(8).hex()}.tmp"
         try:
@@ -124,6 +128,10 @@ class State:
         except (OSError, msgspec.MsgspecError, RecursionError, ValueError):
             return
         if (found.version, found.half_life_s) != (_FORMAT, self.half_life_s):
+            return
+        if min(found.places.values(), default=0) < 0:
+            return
+        if not all(map(is_possible, found.keys.values())):
             return
         self._fold.keys = found.keys
         self._places, self._writers, self._head = found.places, found.writers, found.head

@@ -7,15 +7,18 @@ import os
 import subprocess
 import sys
 import threading
+import zlib
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import whence
 from whence.errors import CorruptError, NotFoundError, StoreError
+from whence.learning.evidence import Evidence
 from whence.learning.exchange import parse
 from whence.learning.state import FILE_NAME, State
 from whence.learning.trust import BayesianTrustTracker
@@ -222,6 +225,51 @@ def test_a_broken_snapshot_is_made_anew(
         file.write_bytes(content)
 
         assert _state(log.folder).fold().keys["rule"].n == 3
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"successes": 1e308, "failures": 1e308}, {"successes": math.nan}, {"failures": -5.0},
+        {"squares": math.inf}, {"n": -1}, {"repeats": 7}, {"places": -1},
+    ],
+)  # fmt: skip
+def test_a_snapshot_of_what_cannot_be_is_made_anew(change: dict[str, Any]) -> None:
+    _teach("rule", "TTF")
+    tracker.save_snapshot()
+    file = default().folder / FILE_NAME
+    version, half_life, head, places, writers, keys = msgspec.msgpack.decode(file.read_bytes()[4:])
+    evidence = msgspec.convert(keys["rule"], Evidence)
+    for name, value in change.items():
+        if name == "places":
+            places = dict.fromkeys(places, value)
+        else:
+            setattr(evidence, name, value)
+    packed = msgspec.msgpack.encode([version, half_life, head, places, writers, {"rule": evidence}])
+    file.write_bytes(zlib.crc32(packed).to_bytes(4, "big") + packed)
+
+    assert _state(default().folder).fold().keys["rule"] == tracker._fold().keys["rule"]
+    assert BayesianTrustTracker().get_trust("rule") == 0.6
+
+
+def test_a_moment_centuries_ahead_is_no_moment_and_breaks_no_snapshot() -> None:
+    Path("in.json").write_text('{"stats": {"a": [3, 2]}, "last_update": {"a": 2e10}}')
+    assert tracker.import_from_file("in.json") == 1
+    tracker.save_snapshot()
+
+    assert tracker.believe("a").last_ns is None
+    assert _state(default().folder).fold().keys["a"].n == 3
+
+
+def test_a_clock_centuries_ahead_only_costs_the_snapshot() -> None:
+    _teach("rule", "TTF")
+    tracker.save_snapshot()
+    kept = (default().folder / FILE_NAME).read_bytes()
+    state = _state(default().folder)
+    state.fold().keys["rule"].last_ns = 2**80
+    state.save()
+
+    assert (default().folder / FILE_NAME).read_bytes() == kept
 
 
 def test_a_snapshot_of_another_journal_is_not_taken(tmp_path: Path) -> None:
