@@ -19,6 +19,7 @@
 What is private or erased tells nothing, so what follows it may begin anywhere.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -250,16 +251,28 @@ class Check:
         )
 
 
-def differ(one: Mapping[str, Evidence], other: Mapping[str, Evidence]) -> list[str]:
-    """The keys of which two states do not say the same."""
+def differ(
+    one: Mapping[str, Evidence], other: Mapping[str, Evidence], *, ages: bool = False
+) -> list[str]:
+    """The keys of which two states do not say the same; of evidence that ages also as of when."""
     return sorted(
         key
         for key in one.keys() | other.keys()
         if (a := one.get(key)) is None
         or (b := other.get(key)) is None
-        or a.n != b.n
-        or not laws.is_close(a.successes, b.successes, TOLERANCE)
-        or not laws.is_close(a.failures, b.failures, TOLERANCE)
+        or not _say_the_same(a, b)
+        or (ages and a.ref_ns != b.ref_ns)
+    )
+
+
+def _say_the_same(one: Evidence, other: Evidence) -> bool:
+    """Whether two of them are the same but for the order in which sums were made, down to what has all but faded."""
+    counted = [
+        (each.n, each.repeats, each.tasks, each.last_ns, each.last_id) for each in (one, other)
+    ]
+    summed = [(each.successes, each.failures, each.squares) for each in (one, other)]
+    return counted[0] == counted[1] and all(
+        math.isclose(a, b, rel_tol=1e-9, abs_tol=1e-300) for a, b in zip(*summed, strict=True)
     )
 
 

@@ -85,7 +85,7 @@ def check_log(log: Log) -> Check:
         check.add(event)
     remembered = State(log.folder, half_life, read_only=True).fold().keys
     anew = State(log.folder, half_life, anew=True).fold().keys
-    for key in differ(remembered, anew):
+    for key in differ(remembered, anew, ages=half_life is not None):
         check.find_snapshot_wrong(key)
     return check
 

@@ -208,6 +208,25 @@ def test_states_differ_in_the_keys_that_say_something_else() -> None:
     assert differ(one, other) == ["b", "c"]
 
 
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("n", 3), ("successes", 3.0), ("failures", 1e-9), ("squares", 1e-9), ("last_ns", 6),
+        ("last_id", "y"), ("repeats", 1), ("tasks", {"t": 5}), ("ref_ns", 2**62),
+    ],
+)  # fmt: skip
+def test_states_differ_in_all_that_is_told_of_a_key(field: str, value: Any) -> None:
+    fields: dict[str, Any] = {
+        "successes": 2.0, "squares": 2.0, "n": 2, "ref_ns": 5, "last_ns": 5, "last_id": "x",
+    }  # fmt: skip
+    one, other = Evidence(**fields), Evidence(**{**fields, field: value})
+
+    assert differ({"k": one}, {"k": one}, ages=True) == []
+    assert differ({"k": one}, {"k": other}, ages=True) == ["k"]
+    # Where nothing ages the sums are of no moment.
+    assert differ({"k": one}, {"k": other}) == ([] if field == "ref_ns" else ["k"])
+
+
 _json = st.recursive(
     st.none() | st.booleans() | st.sampled_from([10**400, -(10**400), 1e300, 5e-324, 0, -1, 2**63]) | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
