@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterable
 
-from whence.errors import StoreError
 from whence.event import Event
-from whence.learning import changes, evidence
+from whence.learning import changes, evidence, state
 from whence.learning.settings import find_mirror
 from whence.learning.state import FILE_NAME
 from whence.log import Log
@@ -22,10 +21,7 @@ def owner_of(log: Log) -> Owner:
 
     def forget(names: Collection[str]) -> Iterable[str]:
         if FILE_NAME in names:
-            try:
-                (log.folder / FILE_NAME).unlink(missing_ok=True)
-            except OSError as error:
-                raise StoreError(f"cannot remove {FILE_NAME}: {error.strerror}") from error
+            state.forget(log.folder)
         return [f"{name} is a mirror, and still has it" for name in names if name != FILE_NAME]
 
     return Owner("learning", names_of, forget)

@@ -2,6 +2,9 @@
 
 What was folded is kept in `trust.snapshot` in the log's folder, so that opening does not read everything. It is
 derived: deleted, broken, or of another journal or half-life, it is made anew from the journal.
+
+Erasing leaves the journal as long as it was, so it also leaves a mark, `trust.erased`: what was folded before a mark
+is folded anew, and a snapshot of before is nobody's.
 """
 
 import os
@@ -18,14 +21,17 @@ from whence.event import Event
 from whence.journal import blobs
 from whence.journal.reader import Reader, decode_pieces
 from whence.learning.evidence import PRIMITIVE, Evidence, Fold, is_possible
+from whence.learning.files import write_whole
 from whence.line import decode_lines
 
 FILE_NAME = "trust.snapshot"
-_FORMAT = 1
+MARK_NAME = "trust.erased"
+_FORMAT = 2
 _MARK = f'"primitive":"{PRIMITIVE}"'.encode()
 _SAVE_AFTER = 20_000
 """So many events are read before it is worth to keep what they came to."""
 _HEAD_BYTES = 200
+_NO_MARK = (0, 0)
 _TOGETHER = 512
 """Lines decoded at once."""
 
@@ -38,6 +44,8 @@ class _Snapshot(msgspec.Struct, array_like=True):
     places: dict[str, int]
     writers: dict[str, int]
     keys: dict[str, Evidence]
+    mark: tuple[int, int]
+    """The newest erasure before it was folded."""
 
 
 class State:
@@ -62,6 +70,7 @@ class State:
         # The lock guards all below.
         self._lock = threading.RLock()
         self._process = 0
+        self._mark = _NO_MARK
         self._clear()
 
     def _clear(self) -> None:
@@ -96,7 +105,7 @@ class State:
                 packed = msgspec.msgpack.encode(
                     _Snapshot(
                         _FORMAT, self.half_life_s, self._head, self._places, self._writers,
-                        self._fold.keys,
+                        self._fold.keys, self._mark,
                     )
                 )  # fmt: skip
             except OverflowError:
@@ -129,14 +138,23 @@ class State:
             return
         if (found.version, found.half_life_s) != (_FORMAT, self.half_life_s):
             return
+        mark = _read_mark(self.folder)
+        if found.mark != mark:
+            return
         if min(found.places.values(), default=0) < 0:
             return
         if not all(map(is_possible, found.keys.values())):
             return
         self._fold.keys = found.keys
         self._places, self._writers, self._head = found.places, found.writers, found.head
+        self._mark = mark
 
     def _catch_up(self) -> None:
+        # Before the journal is read: lines are written over first, and then the mark is left.
+        mark = _read_mark(self.folder)
+        if mark != self._mark:
+            self._clear()
+            self._mark = mark
         segments = self._reader.segments()
         sizes = {segment.name: segment.size for segment in segments}
         is_shorter = any(sizes.get(name, at) < at for name, at in self._places.items())
@@ -171,6 +189,28 @@ class State:
         except (CorruptError, StoreError):
             # What it said is gone, and `whence doctor` says so.
             return event
+
+
+def _read_mark(folder: Path) -> tuple[int, int]:
+    """Which erasure of trust events was the newest: which file is its mark, so that whoever may read need not own it."""
+    try:
+        found = os.stat(folder / MARK_NAME)
+    except OSError:
+        return _NO_MARK
+    return found.st_mtime_ns, found.st_ino
+
+
+def forget(folder: Path) -> None:
+    """Let nobody go by what was folded before now, here or in another process; the journal is what is left.
+
+    Raises:
+        StoreError: it could not be made so.
+    """
+    write_whole(folder / MARK_NAME, [os.urandom(8)])
+    try:
+        (folder / FILE_NAME).unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot remove {FILE_NAME}: {error.strerror}") from error
 
 
 def _events(lines: list[bytes]) -> Iterator[Event]:

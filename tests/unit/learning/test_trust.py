@@ -20,7 +20,7 @@ import whence
 from whence.errors import CorruptError, NotFoundError, StoreError
 from whence.learning.evidence import Evidence
 from whence.learning.exchange import parse
-from whence.learning.state import FILE_NAME, State
+from whence.learning.state import FILE_NAME, State, forget
 from whence.learning.trust import BayesianTrustTracker
 from whence.log import Log, default
 from whence.query import Query
@@ -238,18 +238,37 @@ def test_a_snapshot_of_what_cannot_be_is_made_anew(change: dict[str, Any]) -> No
     _teach("rule", "TTF")
     tracker.save_snapshot()
     file = default().folder / FILE_NAME
-    version, half_life, head, places, writers, keys = msgspec.msgpack.decode(file.read_bytes()[4:])
+    [*others, places, writers, keys, mark] = msgspec.msgpack.decode(file.read_bytes()[4:])
     evidence = msgspec.convert(keys["rule"], Evidence)
     for name, value in change.items():
         if name == "places":
             places = dict.fromkeys(places, value)
         else:
             setattr(evidence, name, value)
-    packed = msgspec.msgpack.encode([version, half_life, head, places, writers, {"rule": evidence}])
+    packed = msgspec.msgpack.encode([*others, places, writers, {"rule": evidence}, mark])
     file.write_bytes(zlib.crc32(packed).to_bytes(4, "big") + packed)
 
     assert _state(default().folder).fold().keys["rule"] == tracker._fold().keys["rule"]
     assert BayesianTrustTracker().get_trust("rule") == 0.6
+
+
+def test_what_was_erased_lives_on_in_no_state_and_no_snapshot(tmp_path: Path) -> None:
+    """Erasing is in place: the journal is as long as before, and nothing else tells who has read it."""
+    _teach("rule", "TTF")
+    here, elsewhere = _state(default().folder), _state(default().folder)
+    here.fold()
+    elsewhere.fold()
+    here.save()
+    [segment] = (tmp_path / ".whence" / "journal").iterdir()
+    segment.write_bytes(segment.read_bytes().replace(b'{"success":true', b'{"success":null', 1))
+    forget(default().folder)
+    # It asks no more, and keeps what it has as it ends.
+    elsewhere.save()
+
+    assert _state(default().folder).fold().keys["rule"].n == 2
+    assert here.fold().keys["rule"].n == 2
+    here.save()
+    assert _state(default().folder).fold().keys["rule"].n == 2
 
 
 def test_a_moment_centuries_ahead_is_no_moment_and_breaks_no_snapshot() -> None:
