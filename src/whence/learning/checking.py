@@ -16,7 +16,8 @@
 | `trust` | figures of trust are not those that the journal's outcomes come to at that moment |
 | `snapshot` | `trust.snapshot` is not what the journal comes to |
 
-What is private or erased tells nothing, so what follows it may begin anywhere.
+What is private or erased tells nothing, so what follows it may begin anywhere, and figures of a key that it was about
+cannot be judged until the key is imported anew.
 """
 
 import math
@@ -81,6 +82,10 @@ class Check:
         self._ends: dict[tuple[str, str], tuple[float, str]] = {}
         # By key what was known before each of its newest outcomes, and when that came.
         self._before: dict[str, deque[tuple[int, Evidence | None]]] = {}
+        # Keys with an outcome, a decay or an import that is untold: what they come to is not known here.
+        self._unclear: set[str] = set()
+        # An untold import may have named any key but those that were imported anew since; None without one.
+        self._imported_since: set[str] | None = None
 
     @property
     def state(self) -> Mapping[str, Evidence]:
@@ -105,6 +110,7 @@ class Check:
 
     def _add_trust(self, event: Event) -> None:
         if self._is_untold(event):
+            self._make_unclear(event)
             return
         if (problem := _find_trust_problem(event)) is not None:
             self._name(event, "shape", event.target or event.type, problem)
@@ -113,6 +119,23 @@ class Check:
         for key in named:
             self._remember(key, event.time_ns)
         self._fold.add(event)
+        if event.type == IMPORT:
+            self._unclear.difference_update(named)
+            if self._imported_since is not None:
+                self._imported_since.update(named)
+
+    def _make_unclear(self, event: Event) -> None:
+        if event.type == IMPORT:
+            self._imported_since = set()
+        elif event.target is not None:
+            self._unclear.add(event.target)
+        elif event.type == DECAY:
+            self._unclear.update(self._fold.keys)
+
+    def _is_unclear(self, key: str) -> bool:
+        if key in self._unclear:
+            return True
+        return self._imported_since is not None and key not in self._imported_since
 
     def _remember(self, key: str, now: int) -> None:
         known = self._fold.keys.get(key)
@@ -209,6 +232,8 @@ class Check:
         if len(figures) != 4 or any(figure is None for figure in figures):
             message = "trust, sample_size and both ends of confidence_interval are not all numbers"
             self._name(event, "shape", key, message)
+            return
+        if self._is_unclear(key):
             return
         recent = self._before.get(key, ())
         states = [

@@ -176,6 +176,31 @@ def test_what_is_private_tells_nothing_and_what_follows_may_begin_anywhere() -> 
     assert (check.misfits, check.untold, check.learning, check.trust) == ([], 2, 3, 1)
 
 
+def _metrics(key: str, trust: float, n: float) -> tuple[str, dict[str, Any]]:
+    return "bayesian_trust_metrics", {
+        "key": key, "trust": trust, "sample_size": n, "confidence_interval": [0.1, 0.2],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("event_type", "target"),
+    [("update", "k"), ("decay", "k"), ("decay", None), ("import", None)],
+)
+def test_figures_of_what_is_untold_are_not_judged_until_the_key_is_imported_anew(
+    event_type: str, target: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker.update("k", True)
+    tracker.update("other", True)
+    whence.emit("trust", event_type, target=target, data={"factor": 1.0}, private=True)
+    _wait_5_s(monkeypatch)
+    assert _rules_of(_metrics("k", 0.9, 3)) == []
+    assert _rules_of(_metrics("other", 0.9, 3)) == ([] if target is None else ["trust"])
+
+    whence.emit("trust", "import", data={"keys": [["k", 2, 1], ["other", 2, 1]]}, wait=True)
+    _wait_5_s(monkeypatch)
+    assert "trust" in _rules_of(_metrics("k", 0.9, 3))
+
+
 def test_a_step_of_the_learning_layer_is_no_learning_event() -> None:
     with whence.span("learning.variable_weight_update", input="x"):
         pass
