@@ -14,7 +14,7 @@ subject, counts as not there.
 import json
 import re
 from collections.abc import Callable, Mapping
-from sys import float_info
+from math import inf, nextafter
 from typing import Any, Literal, NamedTuple
 
 from whence.draw.amounts import format_count, format_duration
@@ -399,7 +399,7 @@ def _shifted(_: Event, data: Data, __: View) -> str:
         data.get(one, data.get(other))
         for one, other in (("from", "old_value"), ("to", "new_value"))
     ]
-    if not all(isinstance(end, int | float) and abs(end) <= float_info.max for end in ends):
+    if not all(isinstance(end, int | float) and abs(end) <= nextafter(inf, 0) for end in ends):
         return ""
     return f"{ends[0]:g} → {ends[1]:g}"
 

@@ -6,7 +6,6 @@ their ends. Names may hold anything.
 """
 
 import math
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
@@ -33,7 +32,7 @@ _STEPS_NS = (
     ),
 )  # fmt: skip
 _PADDING_NS = 5_000_000
-_HIGHEST = sys.float_info.max
+_HIGHEST = math.nextafter(math.inf, 0.0)
 
 COLOURS = (
     ("#0068a5", "#5ab4f0"), ("#c24e00", "#ff9a52"), ("#00795a", "#3ecfa6"), ("#a34b80", "#e69ac8"),
