@@ -52,6 +52,8 @@ TOLERANCE = 1e-6
 _RECENT_NS = 250_000_000
 """An outcome that came so shortly before figures were recorded may have come after they were asked for."""
 
+REPORT = "trust_report_generated"
+
 _CHAINS = {
     WEIGHT: ("variable", "from", "to"),
     OVERLAY: ("overlay", "old_value", "new_value"),
@@ -155,6 +157,8 @@ class Check:
             self._check_chain(event, data)
         elif event.type == METRICS:
             self._check_metrics(event, data)
+        elif event.type == REPORT:
+            self._check_report(event, data)
         elif event.type == "rule_effectiveness":
             self._check_effectiveness(event, data)
         elif event.type == changes.ACTIVATION and not isinstance(data.get("success"), bool):
@@ -225,12 +229,17 @@ class Check:
 
     def _check_metrics(self, event: Event, data: dict[str, Any]) -> None:
         key = str(data.get("key"))
-        told = [read_number(data.get(name)) for name in ("trust", "sample_size")]
+        # Of old the strength was not always said; the others always were.
+        names = ("confidence_strength",) if data.get("confidence_strength") is not None else ()
+        told = [read_number(data.get(name)) for name in ("trust", "sample_size", *names)]
         interval = data.get("confidence_interval")
         ends = [read_number(end) for end in interval] if isinstance(interval, list) else []
-        figures = [*told, *ends]
-        if len(figures) != 4 or any(figure is None for figure in figures):
-            message = "trust, sample_size and both ends of confidence_interval are not all numbers"
+        figures = [*told[:2], *ends, *told[2:]]
+        if len(ends) != 2 or any(figure is None for figure in figures):
+            message = (
+                "trust, sample_size, both ends of confidence_interval and confidence_strength"
+                " are not all numbers"
+            )
             self._name(event, "shape", key, message)
             return
         if self._is_unclear(key):
@@ -245,6 +254,25 @@ class Check:
             message = f"{_say_figures(figures)}, but the outcomes come to {_say_figures(wanted)}"
             self._name(event, "trust", key, message)
 
+    def _check_report(self, event: Event, data: dict[str, Any]) -> None:
+        """Look at how many keys a report was of. Its averages rest on a threshold that it does not say."""
+        summary = data.get("summary")
+        total = read_number(summary.get("total_entities")) if isinstance(summary, dict) else None
+        if total is None:
+            self._name(event, "shape", event.type, "total_entities of its summary is no number")
+            return
+        if self._unclear or self._imported_since is not None:
+            return
+        began = event.time_ns - _RECENT_NS
+        new = sum(
+            any(when >= began and known is None for when, known in recent)
+            for recent in self._before.values()
+        )
+        most = len(self._fold.keys)
+        if not most - new <= total <= most:
+            message = f"it is of {total:g} keys, but the outcomes are of {most}"
+            self._name(event, "trust", event.type, message)
+
     def _could_be(
         self, figures: Sequence[float | None], known: Evidence | None, time_ns: int
     ) -> bool:
@@ -253,7 +281,8 @@ class Check:
         ends = [_figures_of(believe(known, each, self._fold.half_life_s)) for each in moments]
         return all(
             told is not None and min(one, other) - TOLERANCE <= told <= max(one, other) + TOLERANCE
-            for told, one, other in zip(figures, *ends, strict=True)
+            # The strength comes last, where it is said.
+            for told, one, other in zip(figures, *ends, strict=False)
         )
 
     # -- all ---------------------------------------------------------------------------------------
@@ -334,12 +363,13 @@ def _named_by(event: Event) -> list[str]:
 
 
 def _figures_of(belief: Belief) -> list[float]:
-    return [belief.trust, belief.sample_size, *belief.interval()]
+    return [belief.trust, belief.sample_size, *belief.interval(), belief.strength]
 
 
 def _say_figures(figures: Sequence[float | None]) -> str:
-    trust, size, low, high = figures
-    return f"trust {trust:.4g} ({low:.4g} to {high:.4g}) of {size:.4g}"
+    trust, size, low, high, *strength = figures
+    said = "".join(f", strength {each:.4g}" for each in strength)
+    return f"trust {trust:.4g} ({low:.4g} to {high:.4g}) of {size:.4g}{said}"
 
 
 def _say(value: object) -> str:

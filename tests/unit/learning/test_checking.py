@@ -12,7 +12,11 @@ from hypothesis import strategies as st
 import whence
 from whence.event import Event
 from whence.learning import bayesian_trust_tracker as tracker
-from whence.learning import log_bayesian_trust_metrics, log_learning_event
+from whence.learning import (
+    generate_trust_report,
+    log_bayesian_trust_metrics,
+    log_learning_event,
+)
 from whence.learning.checking import Check, differ
 from whence.learning.evidence import Evidence, believe, fold
 from whence.learning.history import check_log
@@ -199,6 +203,32 @@ def test_figures_of_what_is_untold_are_not_judged_until_the_key_is_imported_anew
     whence.emit("trust", "import", data={"keys": [["k", 2, 1], ["other", 2, 1]]}, wait=True)
     _wait_5_s(monkeypatch)
     assert "trust" in _rules_of(_metrics("k", 0.9, 3))
+
+
+@pytest.mark.parametrize(
+    ("strength", "rules"), [(0.5, []), (None, []), (1.0, ["trust"]), ("high", ["shape"])]
+)
+def test_a_claimed_strength_is_one_of_the_figures(strength: object, rules: list[str]) -> None:
+    tracker.batch_update({"rule": [(True, 1.0)] * 10})
+    figures = {
+        "key": "rule", "trust": 11 / 12, "sample_size": 10, "confidence_strength": strength,
+        "confidence_interval": list(tracker.get_confidence_interval("rule")),
+    }  # fmt: skip
+
+    assert _rules_of(("bayesian_trust_metrics", figures)) == rules
+
+
+def test_a_report_is_of_as_many_keys_as_there_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker.batch_update({"a": [(True, 1.0)], "b": [(True, 1.0)]})
+    generate_trust_report()
+    _wait_5_s(monkeypatch)
+    generate_trust_report()
+    # Asked for before the newest key came, and recorded after.
+    tracker.update("c", True)
+    assert _rules_of(("trust_report_generated", {"summary": {"total_entities": 2}})) == []
+
+    assert _rules_of(("trust_report_generated", {"summary": {"total_entities": 99}})) == ["trust"]
+    assert "shape" in _rules_of(("trust_report_generated", {"summary": 5}))
 
 
 def test_a_step_of_the_learning_layer_is_no_learning_event() -> None:
