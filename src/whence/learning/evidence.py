@@ -54,6 +54,8 @@ class Imported(msgspec.Struct, array_like=True, frozen=True):
     beta: float
     last_s: float | None = None
     history: tuple[tuple[float, float], ...] = ()
+    as_of_s: float | None = None
+    """When its parameters were what they are, so that evidence ages from then on; unsaid that is `last_s`."""
 
 
 class Belief(msgspec.Struct, frozen=True, kw_only=True):
@@ -208,6 +210,7 @@ def read_imported(rows: object) -> list[Imported]:
                 msgspec.structs.replace(
                     each,
                     last_s=each.last_s if is_moment(each.last_s) else None,
+                    as_of_s=each.as_of_s if is_moment(each.as_of_s) else None,
                     history=tuple(
                         (at, trust)
                         for at, trust in each.history
@@ -250,13 +253,14 @@ def fold(events: Iterable[Event], half_life_s: float | None = None) -> Fold:
 def _begin(imported: Imported, event: Event) -> Evidence:
     successes, failures = imported.alpha - PRIOR, imported.beta - PRIOR
     last = None if imported.last_s is None else int(imported.last_s * _NS_PER_S)
+    as_of = last if imported.as_of_s is None else int(imported.as_of_s * _NS_PER_S)
     # As one outcome of weight 1 for each unit: what their weights were is not in the file.
     return Evidence(
         successes=max(0.0, successes),
         failures=max(0.0, failures),
         squares=max(0.0, successes) + max(0.0, failures),
         n=round(max(0.0, successes) + max(0.0, failures)),
-        ref_ns=event.time_ns if last is None else min(last, event.time_ns),
+        ref_ns=event.time_ns if as_of is None else min(as_of, event.time_ns),
         last_ns=last,
         last_id=event.id,
     )

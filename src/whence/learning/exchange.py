@@ -52,6 +52,7 @@ def parse(content: bytes) -> tuple[list[Imported], list[str]]:
     if "stats" not in value:
         raise CorruptError("it has no `stats`")
     updates, times = _object(value, "last_update"), _object(value, "timestamps")
+    exported_s = _exported(value)
     found, endless = [], []
     for key, pair in stats.items():
         if not key:
@@ -64,7 +65,14 @@ def parse(content: bytes) -> tuple[list[Imported], list[str]]:
         if not (alpha > 0 and beta > 0):
             raise CorruptError(f"stats of {key!r} are {pair}, want two numbers above 0")
         found.append(
-            Imported(key, alpha, beta, _moment(updates, key), _history(key, times.get(key)))
+            Imported(
+                key,
+                alpha,
+                beta,
+                _moment(updates, key),
+                _history(key, times.get(key)),
+                exported_s,
+            )
         )
     return found, endless
 
@@ -99,6 +107,15 @@ def _object(value: Mapping[str, Any], name: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise CorruptError(f"`{name}` is {_kind(found)}, want an object")
     return found
+
+
+def _exported(value: Mapping[str, Any]) -> float | None:
+    """When the file was written, and its counts were as they are in it; None where it does not say so in seconds."""
+    try:
+        found = _number("export_time", value.get("export_time"))
+    except CorruptError:
+        return None
+    return found if is_moment(found) else None
 
 
 def _moment(updates: Mapping[str, Any], key: str) -> float | None:

@@ -340,6 +340,38 @@ def test_what_is_exported_is_imported() -> None:
         assert len(again["timestamps"]["rule"]) == 5
 
 
+def test_evidence_that_ages_is_as_old_after_an_export_and_an_import(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    start = default().recorder.clock()
+    for _ in range(16):
+        tracker.update("rule", True)
+
+    def at(seconds: float, log: Log) -> BayesianTrustTracker:
+        return BayesianTrustTracker(
+            log, half_life_s=3600, clock=lambda: start + int(seconds * 10**9)
+        )
+
+    before = at(3600, default())
+    before.export_to_file("out.json")
+    with Log(Path("another")) as log:
+        monkeypatch.setattr(log.recorder, "clock", lambda: start + 3_600 * 10**9)
+        after = at(3600, log)
+        after.import_from_file("out.json")
+
+        assert before.get_sample_size("rule") == pytest.approx(8, rel=1e-3)
+        assert after.get_sample_size("rule") == pytest.approx(8, rel=1e-3)
+        assert at(7200, log).get_sample_size("rule") == pytest.approx(4, rel=1e-3)
+        assert after.believe("rule").last_ns == pytest.approx(start, abs=60 * 10**9)
+
+
+@pytest.mark.parametrize("said", ['"2026-11-20T19:27:35"', "null", "Infinity", "true", "NaN"])
+def test_a_file_that_does_not_say_in_seconds_when_it_was_written_is_read(said: str) -> None:
+    [found], _ = parse(b'{"stats": {"a": [3, 1]}, "export_time": %s}' % said.encode())
+
+    assert found.as_of_s is None
+
+
 def test_the_second_shape_and_infinity_are_read_and_never_written(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
