@@ -109,15 +109,15 @@ def withhold(
 
 
 def _find_rule(path: tuple[str, ...], forbidden: Collection[str]) -> str | None:
-    """The rule that a field's path breaks, if it breaks one."""
+    """The rule that a field's path breaks, if it breaks one: in whatever case, and where the name itself has what a pattern has."""
     if not path:
         return None
     whole, unnumbered = ".".join(path), ".".join(part for part in path if not part.isdecimal())
+    last, *others = (text.casefold() for text in (path[-1], whole, unnumbered))
     for rule in forbidden:
-        if "." not in rule:
-            if fnmatchcase(path[-1], rule):
-                return rule
-        elif fnmatchcase(whole, rule) or fnmatchcase(unnumbered, rule):
+        folded = rule.casefold()
+        names = (last, *others) if "." in rule else (last,)
+        if any(name == folded or fnmatchcase(name, folded) for name in names):
             return rule
     return None
 

@@ -7,6 +7,7 @@ import pytest
 import whence
 from whence.decisions import DecisionRefused, gate
 from whence.decisions.bus import EventBus
+from whence.decisions.consent import ConsentGuard
 from whence.decisions.decision import decision_of
 from whence.decisions.record import read_verdict
 from whence.decisions.rules import fold_name, weighted
@@ -107,6 +108,21 @@ def test_a_signature_that_was_taken_away_does_not_fit() -> None:
 
 def _fields(decision: Any) -> dict[str, Any]:
     return {name: getattr(decision, name) for name in decision.__struct_fields__}
+
+
+@pytest.mark.parametrize(
+    ("rule", "data"),
+    [
+        ("user[email]", {"user[email]": "a@b.c"}),
+        ("user.email", {"x": {"user.email": "a@b.c"}}),
+        ("user_id", {"User_ID": "a@b.c"}),
+        ("USER.*", {"user": {"email": "a@b.c"}}),
+    ],
+)
+def test_a_field_is_found_under_whatever_name_it_has(rule: str, data: dict[str, Any]) -> None:
+    guard = ConsentGuard()
+    guard.allow("t", "federated", {rule: "edge_only"})
+    assert "a@b.c" not in str(guard.release("t", data, "federated"))
 
 
 def test_a_listener_ends_nobodys_program() -> None:
