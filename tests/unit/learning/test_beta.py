@@ -1,5 +1,6 @@
 """The Beta distribution: as exact as SciPy, and as binomial sums in whole numbers."""
 
+import itertools
 import math
 from fractions import Fraction
 
@@ -47,6 +48,19 @@ def test_any_parameters_have_an_interval_inside_bounds(
 
     assert 0.0 <= low <= high <= 1.0
     assert 0.0 <= quantile(share, alpha, beta) <= 1.0
+
+
+@pytest.mark.parametrize(
+    ("credible", "beta"),
+    [*itertools.product([1e-9, 0.5, 0.95, 0.999], [1e3, 1e9]), (1e-9, 1e15), (0.5, 1e15)],
+)
+def test_both_ends_are_exact_where_nearly_all_failed(credible: float, beta: float) -> None:
+    low, high = interval(1.0, beta, credible)
+    outside = (1 - credible) / 2
+
+    # For Beta(1, b) the share below x is 1 - (1 - x)^b.
+    assert low == pytest.approx(-math.expm1(math.log1p(-outside) / beta), rel=1e-8, abs=0)
+    assert high == pytest.approx(-math.expm1(math.log(outside) / beta), rel=1e-8, abs=0)
 
 
 def test_the_ends_are_the_ends() -> None:
