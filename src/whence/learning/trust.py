@@ -11,12 +11,14 @@ from it, so what another process learnt counts at once, and `as_of` tells any pa
 import atexit
 import heapq
 import logging
+import math
 import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import msgspec
 
@@ -47,12 +49,19 @@ from whence.settings import Durability
 __all__ = ["BayesianTrustTracker", "bayesian_trust_tracker"]
 
 _NS_PER_S = 1_000_000_000
+_SECONDS_MAX = 1e11
 _TREND = 10
+_CREDIBLE_LEAST = 2.0**-52
 
 Moment = int | float | str | None
 """Nanoseconds since 1970 (int), seconds (float), a time phrase, or None for now."""
 
 _logger = logging.getLogger("whence.learning")
+
+
+# Both are weak, so that who asks again and again with a tracker of its own does not keep them all.
+_states: "WeakSet[State]" = WeakSet()
+_trackers: "WeakSet[BayesianTrustTracker]" = WeakSet()
 
 
 class BayesianTrustTracker:
@@ -77,9 +86,10 @@ class BayesianTrustTracker:
         # The lock guards the state, which is that of the log used last.
         self._lock = threading.RLock()
         self._state: State | None = None
-        os.register_at_fork(after_in_child=self._after_fork)
+        _trackers.add(self)
 
-    def _after_fork(self) -> None:
+    def renew(self) -> None:
+        """Begin again in a forked child: another thread may have held the lock, and the state is the parent's."""
         self._lock = threading.RLock()
         self._state = None
 
@@ -168,6 +178,8 @@ class BayesianTrustTracker:
     def import_from_file(self, filepath: str | os.PathLike[str]) -> int:
         """Take over what a file says of its keys, in place of what was known of them; return how many.
 
+        Keys with infinite counts, and those that hold a secret, are left out and warned of.
+
         Raises:
             NotFoundError, StoreError, CorruptError: the file; then nothing has changed.
         """
@@ -175,9 +187,15 @@ class BayesianTrustTracker:
         found, endless = exchange.read_file(path)
         for key in endless:
             _logger.warning("%s: %r has infinite counts and is left out", path, key)
+        # Redacted they would be other keys, and several of them one.
+        redact = self.log.recorder.payloads.redact
+        secret = [each.key for each in found if redact(each.key) != each.key]
+        for key in secret:
+            _logger.warning("%s: %r holds a secret and is left out", path, redact(key))
+        found = [each for each in found if redact(each.key) == each.key]
         self.log.emit(
             PRIMITIVE, IMPORT, durability="disk",
-            data={"file": path.name, "left_out": endless, "keys": msgspec.to_builtins(found)},
+            data={"file": path.name, "left_out": [*endless, *secret], "keys": msgspec.to_builtins(found)},
         )  # fmt: skip
         return len(found)
 
@@ -214,9 +232,9 @@ class BayesianTrustTracker:
         `z` is the seed's way to say how wide: 1.96 for 0.95.
         """
         if z is not None:
-            import math
-
+            # A z of 9 would be all of it, and one of 0 a point: no interval has either.
             credible = math.erf(abs(z) / math.sqrt(2))
+            credible = min(max(credible, _CREDIBLE_LEAST), 1.0 - _CREDIBLE_LEAST)
         return self.believe(key).interval(credible)
 
     def get_confidence_strength(self, key: str) -> float:
@@ -298,7 +316,7 @@ class BayesianTrustTracker:
             state = self._state
             if state is None or (state.folder, state.half_life_s) != (log.folder, half_life):
                 state = self._state = State(log.folder, half_life, read_only=log.read_only)
-                _states.append(state)
+                _states.add(state)
             return state.fold()
 
     def _events(self, **fields: Any) -> Iterator[Event]:
@@ -324,6 +342,8 @@ class BayesianTrustTracker:
                 return parse_time(moment)
             except ValueError:
                 return self.log.moment(moment)
+        if isinstance(moment, float) and not abs(moment) <= _SECONDS_MAX:
+            raise ValueError(f"moment is {moment}, want seconds since 1970")
         return moment if isinstance(moment, int) else int(moment * _NS_PER_S)
 
     def _warn_of_repeat(self, key: str, task: str) -> None:
@@ -414,14 +434,17 @@ def _check_weight(weight: object) -> None:
         )
 
 
-_states: list[State] = []
-
-
 def _save_all() -> None:
-    for state in _states:
+    for state in list(_states):
         state.save_rest()
 
 
+def _renew_all() -> None:
+    for tracker in list(_trackers):
+        tracker.renew()
+
+
+os.register_at_fork(after_in_child=_renew_all)
 atexit.register(_save_all)
 
 bayesian_trust_tracker = BayesianTrustTracker()

@@ -1,5 +1,6 @@
 """The tracker: its state is what the journal's events come to, for everybody and for any moment."""
 
+import gc
 import json
 import logging
 import math
@@ -7,6 +8,7 @@ import os
 import subprocess
 import sys
 import threading
+import weakref
 import zlib
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,31 @@ def test_a_trend_says_how_trust_moved() -> None:
     _teach("down", "TTTFFFFF")
 
     assert tracker.get_trend("up", 4) > 0 > tracker.get_trend("down", 4)
+
+
+@pytest.mark.parametrize("z", [0, 9, -10, 1e300])
+def test_any_z_has_an_interval(z: float) -> None:
+    _teach("rule", "TTF")
+    low, high = tracker.get_confidence_interval("rule", z)
+
+    assert 0.0 <= low <= high <= 1.0
+
+
+@pytest.mark.parametrize("moment", [math.inf, -math.inf, math.nan, 1e300])
+def test_what_is_no_moment_is_refused(moment: float) -> None:
+    with pytest.raises(ValueError, match="want seconds since 1970"):
+        tracker.as_of(moment)
+
+
+def test_a_tracker_that_nobody_holds_is_let_go() -> None:
+    _teach("rule", "TTF")
+    trackers = [BayesianTrustTracker(), tracker.as_of(None)]
+    assert [each.get_trust("rule") for each in trackers] == [0.6, 0.6]
+    refs = [weakref.ref(each) for each in (*trackers, trackers[0]._state)]
+    del trackers
+    gc.collect()
+
+    assert [each() for each in refs] == [None, None, None]
 
 
 def test_decay_takes_a_share_of_what_is_known() -> None:
@@ -370,6 +397,24 @@ def test_a_file_that_does_not_say_in_seconds_when_it_was_written_is_read(said: s
     [found], _ = parse(b'{"stats": {"a": [3, 1]}, "export_time": %s}' % said.encode())
 
     assert found.as_of_s is None
+
+
+def test_keys_that_hold_a_secret_are_left_out_and_named_without_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    keys = [
+        "sk-ant-api03-aaaaaaaaaaaaaaaaaaaaaaaa1",
+        "password=hunter2hunter2",
+        "password",
+        "plain",
+    ]
+    Path("in.json").write_text(json.dumps({"stats": {key: [5, 2] for key in keys}}))
+
+    assert tracker.import_from_file("in.json") == 2
+    assert sorted(tracker.keys()) == ["password", "plain"]
+    assert tracker.believe("password").alpha == 5.0
+    assert "holds a secret and is left out" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_the_second_shape_and_infinity_are_read_and_never_written(
