@@ -19,7 +19,8 @@ DOMINANT = 0.65
 OPPOSITES = (("hope", "despair"), ("rage", "fatigue"))
 """Overlays that cannot both set the tone."""
 
-_CLOSE = 1e-9
+_CLOSE = 64 * 2.0**-52
+"""Some of the smallest steps between two numbers: what adding up many in another order comes to."""
 
 
 def decay_overlay(value: float, rate: float) -> float:

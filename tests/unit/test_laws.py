@@ -54,3 +54,4 @@ def test_what_differs_by_more_than_rounding_is_not_close() -> None:
     assert is_close(0.1 + 0.2, 0.3, 1e-9)
     assert is_close(1e12 + 0.01, 1e12, 1e-9)
     assert not is_close(0.31, 0.3, 1e-9)
+    assert not is_close(1e12 + 1, 1e12, 1e-9)

@@ -214,7 +214,9 @@ class Check:
             # The seed's callers leave it out where they do not know it.
             return
         wanted = law(before, by)
-        if not laws.is_close(after, wanted, TOLERANCE):
+        # What was added up may be far larger than what came of it.
+        rounding = 4 * math.ulp(max(abs(before), abs(by)))
+        if not laws.is_close(after, wanted, max(TOLERANCE, rounding)):
             message = f"it went from {before:g} by {by:g} to {after:g}, want {wanted:g}"
             self._name(event, rule, name, message)
 
