@@ -59,11 +59,11 @@ def parse(content: bytes) -> tuple[list[Imported], list[str]]:
             raise CorruptError("a key of `stats` is empty")
         _check_text(key)
         alpha, beta = _pair(f"stats of {key!r}", pair)
+        if not (alpha > 0 and beta > 0):
+            raise CorruptError(f"stats of {key!r} are {pair}, want two numbers above 0")
         if max(alpha, beta) > COUNT_MAX:
             endless.append(key)
             continue
-        if not (alpha > 0 and beta > 0):
-            raise CorruptError(f"stats of {key!r} are {pair}, want two numbers above 0")
         found.append(
             Imported(
                 key,
@@ -120,7 +120,7 @@ def _exported(value: Mapping[str, Any]) -> float | None:
 
 def _moment(updates: Mapping[str, Any], key: str) -> float | None:
     """When a key was updated; None where the file does not say, or says never."""
-    if key not in updates:
+    if updates.get(key) is None:
         return None
     found = _number(f"last_update of {key!r}", updates[key])
     # The seed's tracker calls what was never updated infinitely long ago, or the year 1970.

@@ -29,6 +29,7 @@ from whence.learning.evidence import (
     DECAY,
     IMPORT,
     PRIMITIVE,
+    PRIOR,
     UPDATE,
     WEIGHT_MAX,
     Belief,
@@ -187,6 +188,12 @@ class BayesianTrustTracker:
         found, endless = exchange.read_file(path)
         for key in endless:
             _logger.warning("%s: %r has infinite counts and is left out", path, key)
+        for each in found:
+            if min(each.alpha, each.beta) < PRIOR:
+                _logger.warning(
+                    "%s: counts of %r are below those of nothing known, and taken as %g",
+                    path, self.log.recorder.payloads.redact(each.key), PRIOR,
+                )  # fmt: skip
         # Redacted they would be other keys, and several of them one.
         redact = self.log.recorder.payloads.redact
         secret = [each.key for each in found if redact(each.key) != each.key]

@@ -399,6 +399,17 @@ def test_a_file_that_does_not_say_in_seconds_when_it_was_written_is_read(said: s
     assert found.as_of_s is None
 
 
+def test_counts_below_the_prior_are_taken_as_it_and_named(caplog: pytest.LogCaptureFixture) -> None:
+    Path("in.json").write_text(
+        '{"stats": {"low": [0.5, 3], "plain": [1, 3]}, "last_update": {"low": null}}'
+    )
+    assert tracker.import_from_file("in.json") == 2
+
+    assert (tracker.believe("low").alpha, tracker.believe("low").last_ns) == (1.0, None)
+    assert "counts of 'low' are below" in caplog.text
+    assert "plain" not in caplog.text
+
+
 def test_keys_that_hold_a_secret_are_left_out_and_named_without_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -442,7 +453,7 @@ def test_the_second_shape_and_infinity_are_read_and_never_written(
         '{"stats": {"a": [1, 1]}, "last_update": []}',
         '{"stats": {"a": [1, 1]}, "timestamps": {"a": 3}}',
         '{"stats": {"a": [1, 1]}, "timestamps": {"a": {"times": [1], "values": []}}}',
-        '{"stats": {"good": [5, 1], "a": null}}',
+        '{"stats": {"good": [5, 1], "a": null}}', '{"stats": {"a": [Infinity, -3]}}',
     ],
 )  # fmt: skip
 def test_a_bad_file_changes_nothing(content: str) -> None:
