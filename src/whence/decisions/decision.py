@@ -4,7 +4,7 @@ The event has primitive `decision`, the action as its type, status `success` or 
 seven keys as its payload; one that a gate made has the key `gate` besides.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -81,10 +81,18 @@ def _read_moment(said: Any, otherwise: float) -> float:
 
 def voters_of(votes: Any) -> list[str]:
     """Who voted, of votes by name or in a list; nobody where they are neither."""
+    return [name for name, _ in votes_of(votes) if name is not None]
+
+
+def votes_of(votes: Any) -> Iterator[tuple[str | None, Any]]:
+    """Each vote with its own voter, of votes by name or in a list; None as the voter where a vote says none."""
     if isinstance(votes, Mapping):
-        return [name for name in votes if isinstance(name, str)]
-    if not isinstance(votes, list | tuple):
-        return []
-    mappings = [vote for vote in votes if isinstance(vote, Mapping)]
-    named = [next((v[key] for key in _VOTER_KEYS if key in v), None) for v in mappings]
-    return [name for name in named if isinstance(name, str)]
+        yield from ((name if isinstance(name, str) else None, vote) for name, vote in votes.items())
+    elif isinstance(votes, list | tuple):
+        yield from ((_voter_of(vote), vote) for vote in votes)
+
+
+def _voter_of(vote: Any) -> str | None:
+    said = vote if isinstance(vote, Mapping) else {}
+    name = next((said[key] for key in _VOTER_KEYS if key in said), None)
+    return name if isinstance(name, str) else None

@@ -11,12 +11,12 @@ its voter's.
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
 
-from whence.decisions.decision import SIGNATURE, Decision, voters_of
+from whence.decisions.decision import SIGNATURE, Decision, votes_of
 from whence.decisions.rules import fold_name
 from whence.errors import CorruptError, ProofError
 from whence.proof.keyring import make_signer
@@ -88,20 +88,17 @@ def verify_votes(
 ) -> list[VoteCheck]:
     """Tell of each vote of a recorded decision whether its voter signed it."""
     digest = digest_subject(decision.subject)
-    by_name = {fold_name(name): list(keys) for name, keys in trusted.items()}
+    by_name: dict[str, list[VerifierKey]] = {}
+    for name, keys in trusted.items():
+        by_name.setdefault(fold_name(name), []).extend(keys)
     return [
         _check(decision, digest, voter, vote, by_name.get(fold_name(voter), []))
-        for voter, vote in _votes_of(decision.votes)
+        if voter is not None
+        # Nobody can have signed what nobody cast.
+        else VoteCheck("?", None, "invalid")
+        for voter, vote in votes_of(decision.votes)
         if voter not in _MARKS
     ]
-
-
-def _votes_of(votes: Any) -> Iterator[tuple[str, Any]]:
-    """Votes by name, or in a list where each says whose it is."""
-    if isinstance(votes, Mapping):
-        yield from ((str(voter), vote) for voter, vote in votes.items())
-    elif isinstance(votes, list):
-        yield from zip((str(name) for name in voters_of(votes)), votes, strict=False)
 
 
 def find_repeated(decisions: Iterable[Decision]) -> set[str]:

@@ -8,7 +8,7 @@ import whence
 from whence.decisions import DecisionRefused, gate
 from whence.decisions.bus import EventBus
 from whence.decisions.consent import ConsentGuard
-from whence.decisions.decision import decision_of
+from whence.decisions.decision import Decision, decision_of, voters_of
 from whence.decisions.record import read_verdict
 from whence.decisions.rules import fold_name, weighted
 from whence.decisions.signatures import make_signer, parse_keys, verify_votes
@@ -104,6 +104,30 @@ def test_a_signature_that_was_taken_away_does_not_fit() -> None:
     for votes in forged:
         checks = verify_votes(type(decision)(**{**_fields(decision), "votes": votes}), trusted)
         assert [each.state for each in checks] == ["invalid"], votes
+
+
+def test_each_vote_of_a_list_is_read_with_its_own_voter() -> None:
+    ada = make_signer("ada")
+    trusted = parse_keys([str(ada.verifier()), str(make_signer("Ada").verifier())])
+    decision = Decision(
+        id="x", timestamp=0.0, datetime_utc="", action="pay", approved=True, gate="g",
+        votes=["junk", {"passed": False}, {"name": "bob", "passed": False}, {"name": "ada", "passed": True}],
+    )  # fmt: skip
+    checks = [(each.voter, each.passed, each.state) for each in verify_votes(decision, trusted)]
+    assert checks == [
+        ("?", None, "invalid"), ("?", None, "invalid"), ("bob", False, "unsigned"), ("ada", True, "invalid"),
+    ]  # fmt: skip
+    assert voters_of(decision.votes) == ["bob", "ada"]
+
+
+def test_two_keys_whose_names_are_one_person_are_both_believed() -> None:
+    one, other = make_signer("ada"), make_signer("Ada")
+    for signer in (one, other):
+        with gate("pay", {"amount": 1}, keys=[signer.verifier()]) as made:
+            made.sign(signer.name, True, key=signer)
+        [event] = whence.open().events(Query(primitive="decision"), newest_first=True, limit=1)
+        trusted = parse_keys([str(one.verifier()), str(other.verifier())])
+        assert [each.state for each in verify_votes(decision_of(event), trusted)] == ["valid"]
 
 
 def _fields(decision: Any) -> dict[str, Any]:
