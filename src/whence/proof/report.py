@@ -67,6 +67,13 @@ class Report(msgspec.Struct, kw_only=True):
         if len(self.problems) > 2 * _PROBLEMS_MAX:
             self.sort()
 
+    def go_on_from(self, earlier: "Report") -> None:
+        """Take what an earlier verification counted and found; what this one found so far stays."""
+        self.payloads, self.private, self.files = earlier.payloads, earlier.private, earlier.files
+        self.fragments, self.fragment_bytes = earlier.fragments, earlier.fragment_bytes
+        self.problems += earlier.problems
+        self.resumed_ns = earlier.looked_ns
+
     def sort(self) -> None:
         """Put what is broken first, in the order of the log, and drop what is too much to be read."""
         self.problems.sort(

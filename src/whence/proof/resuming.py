@@ -9,7 +9,7 @@ from whence.errors import CorruptError, StoreError
 from whence.proof.account import Account
 from whence.proof.files import open_file, replace_file
 from whence.proof.growing import GrowingTree
-from whence.proof.report import Problem
+from whence.proof.report import Report
 from whence.proof.tree import Hash
 
 _BYTES_MAX = 1 << 30
@@ -18,19 +18,13 @@ _BYTES_MAX = 1 << 30
 class Noted(msgspec.Struct, kw_only=True):
     """What was found up to an entry: all that the rest of a verification needs of what came before."""
 
-    origin: str
+    report: Report
+    """Counts, and problems of what was read; not those of a key or policy, which may be others next time."""
     tree: GrowingTree
     roots: dict[int, Hash]
     reached: dict[str, int]
     account: Account
     keys: list[tuple[int, Any]]
-    problems: list[Problem]
-    payloads: int
-    private: int
-    files: int
-    fragments: int
-    fragment_bytes: int
-    looked_ns: int
 
 
 def read_noted(path: Path) -> Noted | None:

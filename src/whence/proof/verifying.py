@@ -11,6 +11,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from whence.errors import CorruptError, ProofError, StoreError
 from whence.event import Event
 from whence.journal.reader import Reader
@@ -22,7 +24,7 @@ from whence.proof.keys import VerifierKey
 from whence.proof.looking import Looked, look
 from whence.proof.notes import Note, verify_note
 from whence.proof.policies import Policy
-from whence.proof.report import Report
+from whence.proof.report import Problem, Report
 from whence.proof.resuming import Noted, read_noted, write_noted
 from whence.proof.sealing import read_checkpoint, read_history
 from whence.proof.succession import Succession
@@ -161,6 +163,8 @@ class _Verification:
         # What `key` events said, for who goes on from here.
         self._keys: list[tuple[int, Any]] = []
         self._noted: Path | None = None
+        # Found before anything was read: of this verification alone.
+        self._passing: list[Problem] = []
 
     def go_on_from(
         self, path: Path, ranges: list[Taken], checkpoint: Checkpoint, older: list[int]
@@ -169,12 +173,14 @@ class _Verification:
 
         That the tree still begins with what it looked at then, the root says in the end.
         """
-        self._noted = path
+        self._noted, self._passing = path, list(self._report.problems)
         noted, report = read_noted(path), self._report
         if noted is None:
             return ranges
-        if noted.origin != checkpoint.origin:
-            raise StoreError(f"{path} was noted of {noted.origin}, not of {checkpoint.origin}")
+        if noted.report.origin != checkpoint.origin:
+            raise StoreError(
+                f"{path} was noted of {noted.report.origin}, not of {checkpoint.origin}"
+            )
         if noted.tree.size > checkpoint.size:
             report.find(
                 f"{noted.tree.size:,} entries were verified before, and the newest checkpoint has {checkpoint.size:,}:"
@@ -187,21 +193,18 @@ class _Verification:
         self._grown, self._account, self._roots = noted.tree, noted.account, noted.roots
         for position, data in noted.keys:
             self._take_key(position, data)
-        report.problems = list(noted.problems)
-        report.payloads, report.private, report.files = noted.payloads, noted.private, noted.files
-        report.fragments, report.fragment_bytes = noted.fragments, noted.fragment_bytes
-        report.resumed, report.resumed_ns = noted.tree.size, noted.looked_ns
+        report.go_on_from(noted.report)
+        report.resumed = noted.tree.size
         return list(_rest_of(ranges, noted))
 
     def _note(self, reached: dict[str, int]) -> None:
         """Note how far this got."""
-        report = self._report
         if self._noted is not None and not self._is_cut_short:
+            found = [each for each in self._report.problems if each not in self._passing]
+            report = msgspec.structs.replace(self._report, problems=found)
             noted = Noted(
-                origin=report.origin, tree=self._grown, roots=self._roots, reached=reached, account=self._account,
-                keys=self._keys, problems=report.problems, payloads=report.payloads, private=report.private,
-                files=report.files, fragments=report.fragments, fragment_bytes=report.fragment_bytes,
-                looked_ns=report.looked_ns,
+                report=report, tree=self._grown, roots=self._roots, reached=reached,
+                account=self._account, keys=self._keys,
             )  # fmt: skip
             write_noted(self._noted, noted)
 

@@ -11,6 +11,8 @@ import whence
 from tests.attack.conftest import Case
 from whence.errors import CorruptError, StoreError
 from whence.proof import keyring
+from whence.proof.keyring import make_signer
+from whence.proof.policies import parse_policy
 from whence.proof.resuming import Noted, read_noted, write_noted
 from whence.proof.sealing import seal
 from whence.proof.verifying import verify
@@ -111,7 +113,7 @@ def test_a_log_that_is_shorter_than_what_was_noted_is_an_alarm_and_another_log_i
     report = verify(case.folder, resume=noted)
     assert report.is_broken
     assert "were verified before" in report.problems[0].message
-    found.origin = "whence/another"
+    found.report.origin = "whence/another"
     write_noted(noted, found)
     report = verify(case.folder, resume=noted)
     assert not report.is_verified
@@ -140,6 +142,19 @@ def test_a_checkpoint_that_was_not_asked_for_then_is_proven_from_the_beginning(
     report = verify(case.folder, since=case.old, resume=noted)
     assert (report.is_verified, report.resumed) == (True, None)
     assert report.proven_since is not None
+
+
+def test_what_a_policy_said_is_of_one_verification_and_hides_behind_no_other(
+    case: Case, tmp_path: Path
+) -> None:
+    noted = tmp_path / "noted"
+    stranger = make_signer("whence/other").verifier()
+    wrong = parse_policy(f"log {stranger}\nquorum none\n".encode())
+    right = parse_policy(f"log {case.vkey}\nquorum none\n".encode())
+    for policy, is_verified in ((right, True), (wrong, False), (right, True), (wrong, False)):
+        report = verify(case.folder, policy=policy, resume=noted)
+        assert report.is_verified == is_verified, report.problems
+        assert report.is_broken != is_verified
 
 
 @given(st.binary(max_size=200))
