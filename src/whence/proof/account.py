@@ -67,7 +67,6 @@ class Account(msgspec.Struct):
 
     def find_problems(self, same: Callable[[int, int], bool]) -> Iterator[Found]:
         """Tell what does not add up. `same` tells whether the entries of two positions are one."""
-        self.lost = self.erased_and_gone = 0
         yield from self._find_counts(same)
         yield from self._find_gone()
         yield from self._find_fragments()

@@ -114,7 +114,7 @@ def _verify(
     verification = _Verification(folder, tree, report, check_file, Succession(trusted))
     try:
         ranges = verification.check_tiling(checkpoint.size)
-        older = [found.size for _, found in verification.history()]
+        older = [found.size for _, found in verification.history]
         older += [_size_of(since)] if since is not None else []
         if resume is not None:
             ranges = verification.go_on_from(resume, ranges, checkpoint, older)
@@ -160,6 +160,7 @@ class _Verification:
         self._is_cut_short = False
         self._roots: dict[int, Hash] = {}
         self._succession = succession
+        self.history = self._read_history()
         # What `key` events said, for who goes on from here.
         self._keys: list[tuple[int, Any]] = []
         self._noted: Path | None = None
@@ -441,7 +442,7 @@ class _Verification:
             return
         report = self._report
         keys = [each.key for each in policy.witnesses]
-        older = sorted(self.history(), key=lambda each: -each[1].size)
+        older = sorted(self.history, key=lambda each: -each[1].size)
         try:
             for found, each in ((note, checkpoint), *older):
                 is_ours = (each.origin, self._roots.get(each.size)) == (report.origin, each.root)
@@ -460,14 +461,12 @@ class _Verification:
     def check_history(self, checkpoint: Checkpoint) -> None:
         """Each checkpoint that was kept has to be a beginning of the newest."""
         try:
-            for note, found in self.history():
+            for note, found in self.history:
                 if self._check_older(found, checkpoint, "checkpoints.jsonl"):
                     # That it extends them is what counts; a signature of a key that is not known says nothing.
                     verify_note(note, self._succession.keys_at(found.size))
         except ProofError as error:
             self._report.find(f"checkpoints.jsonl: {error}")
-        except CorruptError as error:
-            self._report.find(str(error))
 
     def check_since(self, since: Note | None, checkpoint: Checkpoint) -> None:
         """The newest checkpoint has to extend one that somebody kept."""
@@ -514,15 +513,13 @@ class _Verification:
             return False
         return True
 
-    def history(self) -> list[tuple[Note, Checkpoint]]:
+    def _read_history(self) -> list[tuple[Note, Checkpoint]]:
         """The checkpoints that were kept, as far as they can be read."""
         found: list[tuple[Note, Checkpoint]] = []
         try:
             found.extend(read_history(self._folder))
         except (CorruptError, StoreError) as error:
-            message = str(error)
-            if all(each.message != message for each in self._report.problems):
-                self._report.find(message, is_unread=isinstance(error, StoreError))
+            self._report.find(str(error), is_unread=isinstance(error, StoreError))
         return found
 
 
