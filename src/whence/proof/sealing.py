@@ -111,8 +111,8 @@ def seal_locked(
         RollbackError: the folder is not what the key signed last. Nothing is signed then.
         StoreError, CorruptError, ProofError: the journal or its tree cannot be read, written or trusted.
     """
-    head = recover(folder, tree, signer)
-    before, root = (head.size, head.root) if head is not None else (0, EMPTY_ROOT)
+    last = recover(folder, tree, signer)
+    before, root = (last[1].size, last[1].root) if last is not None else (0, EMPTY_ROOT)
     tree.tidy()
     fragments = _take(folder, tree, progress)
     found = fragments
@@ -122,11 +122,9 @@ def seal_locked(
         found = _take(folder, tree, progress)
         fragments += found
     size = tree.size()
-    if size == before and head is not None and not is_forced:
-        shown = read_checkpoint(folder)
-        assert shown is not None
-        return Sealed(head, shown[0], before, fragments)
-    if size == 0 and head is None:
+    if size == before and last is not None and not is_forced:
+        return Sealed(last[1], last[0], before, fragments)
+    if size == 0 and last is None:
         raise StoreError(f"nothing is recorded in {folder} yet")
     # The tree that was signed is still the beginning of this one.
     if before and tree.hash(0, before) != root:
@@ -139,22 +137,23 @@ def seal_locked(
     return Sealed(checkpoint, note, before, fragments)
 
 
-def recover(folder: Path, tree: TreeFolder, signer: Signer) -> Checkpoint | None:
-    """Cut the tree back to what was signed last, and return that head; None if nothing was signed."""
-    signed, shown = signer.note(), read_checkpoint(folder)
-    head = parse_checkpoint(signed.text) if signed is not None else None
+def recover(folder: Path, tree: TreeFolder, signer: Signer) -> tuple[Note, Checkpoint] | None:
+    """Cut the tree back to what was signed last, and return that head as the folder shows it; None if nothing was signed."""
+    kept, shown = signer.note(), read_checkpoint(folder)
+    last = (kept, parse_checkpoint(kept.text)) if kept is not None else None
     if shown is not None:
         note, found = shown
         if found.origin != signer.origin:
             raise RollbackError(f"{CHECKPOINT} is of {found.origin}, not of {signer.origin}")
         if not verify_note(note, [signer.key.verifier()]):
             raise RollbackError(f"{CHECKPOINT} is not signed with the key of {signer.origin}")
-        if head is None or found.size > head.size:
+        if last is None or found.size > last[1].size:
             # The key was put back from an older copy: what it signed since is still true.
-            head = found
-    if head is None:
+            last = shown
+    if last is None:
         tree.cut(0)
         return None
+    head = last[1]
     if tree.size() < head.size:
         raise RollbackError(
             f"the tree has {tree.size():,} entries, the key signed {head.size:,}: an older copy, or cut"
@@ -162,17 +161,19 @@ def recover(folder: Path, tree: TreeFolder, signer: Signer) -> Checkpoint | None
     tree.cut(head.size)
     if head.size and tree.hash(0, head.size) != head.root:
         raise RollbackError(f"the tree of {head.size:,} entries is not the one that was signed")
-    if shown is not None and shown[1].size <= head.size:
+    if shown is not None:
         _, older = shown
         if older.root != (tree.hash(0, older.size) if older.size else EMPTY_ROOT):
             raise RollbackError(
                 f"{CHECKPOINT} is of another history of {older.size:,} entries: it was signed with the same key"
             )
-    if shown is None or shown[1].size < head.size:
-        # A crash came between the signature and its showing, or somebody put an older one back. As it was signed: the key alone
-        # may have been retired with it.
-        replace_file(folder / CHECKPOINT, str(signed).encode(), modes_of(folder).file)
-    return head
+        if older.size == head.size:
+            # With the signatures of witnesses, if there are any.
+            return shown
+    # A crash came between the signature and its showing, or somebody put an older one back. As it was signed: the key alone
+    # may have been retired with it.
+    replace_file(folder / CHECKPOINT, str(last[0]).encode(), modes_of(folder).file)
+    return last
 
 
 def read_checkpoint(folder: Path) -> tuple[Note, Checkpoint] | None:
