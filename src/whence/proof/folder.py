@@ -148,11 +148,14 @@ class TreeFolder:
 
     def ranges(self) -> Sequence[Taken]:
         """What was taken, in this order; CorruptError if the file says something else."""
-        file, size = self._look_at_ranges()
+        file, size = self._look_at("ranges")
         if file != self._known_file or size < self._known_bytes:
             self._forget()
             self._known_file = file
-        while content := self._pread("ranges", self._known_bytes, _RANGES_TOGETHER):
+        # Every place that is looked up comes by here: nothing is opened where nothing is new.
+        while self._known_bytes < size and (
+            content := self._pread("ranges", self._known_bytes, _RANGES_TOGETHER)
+        ):
             # What follows the last newline was being written when somebody was killed.
             *lines, rest = content.split(b"\n")
             if len(rest) > _RANGE_BYTES_MAX:
@@ -175,16 +178,6 @@ class TreeFolder:
         self._known.append(taken)
         self._segments.setdefault(taken.segment, len(self._segments))
         self._stretches.setdefault(taken.segment, []).append(taken)
-
-    def _look_at_ranges(self) -> tuple[int, int]:
-        """Which file `ranges` is now, and its size."""
-        try:
-            status = os.stat(self.path / "ranges")
-        except FileNotFoundError:
-            return 0, 0
-        except OSError as error:
-            raise StoreError(f"cannot look at {self.path / 'ranges'}: {error.strerror}") from error
-        return status.st_ino, status.st_size
 
     def place(self, position: int) -> tuple[str, int]:
         """Where the entry of a position stands: its segment and offset."""
@@ -310,12 +303,17 @@ class TreeFolder:
             raise StoreError(f"cannot cut {self.path / name}: {error.strerror}") from error
 
     def _file_size(self, name: str) -> int:
+        return self._look_at(name)[1]
+
+    def _look_at(self, name: str) -> tuple[int, int]:
+        """Which file has a name now, and its size; of none, 0 and 0."""
         try:
-            return os.stat(self.path / name).st_size
+            status = os.stat(self.path / name)
         except FileNotFoundError:
-            return 0
+            return 0, 0
         except OSError as error:
             raise StoreError(f"cannot look at {self.path / name}: {error.strerror}") from error
+        return status.st_ino, status.st_size
 
     def _pread(self, name: str, start: int, size: int) -> bytes:
         try:
