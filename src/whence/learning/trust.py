@@ -23,6 +23,7 @@ from weakref import WeakSet
 import msgspec
 
 from whence.event import Event, check_text, parse_time
+from whence.journal.forks import watch_forks
 from whence.learning import exchange
 from whence.learning.beta import CREDIBLE
 from whence.learning.evidence import (
@@ -60,9 +61,8 @@ Moment = int | float | str | None
 _logger = logging.getLogger("whence.learning")
 
 
-# Both are weak, so that who asks again and again with a tracker of its own does not keep them all.
+# Weak, so that who asks again and again with a tracker of its own does not keep them all.
 _states: "WeakSet[State]" = WeakSet()
-_trackers: "WeakSet[BayesianTrustTracker]" = WeakSet()
 
 
 class BayesianTrustTracker:
@@ -87,9 +87,9 @@ class BayesianTrustTracker:
         # The lock guards the state, which is that of the log used last.
         self._lock = threading.RLock()
         self._state: State | None = None
-        _trackers.add(self)
+        watch_forks(self)
 
-    def renew(self) -> None:
+    def after_fork(self) -> None:
         """Begin again in a forked child: another thread may have held the lock, and the state is the parent's."""
         self._lock = threading.RLock()
         self._state = None
@@ -446,12 +446,6 @@ def _save_all() -> None:
         state.save_rest()
 
 
-def _renew_all() -> None:
-    for tracker in list(_trackers):
-        tracker.renew()
-
-
-os.register_at_fork(after_in_child=_renew_all)
 atexit.register(_save_all)
 
 bayesian_trust_tracker = BayesianTrustTracker()
