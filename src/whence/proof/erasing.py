@@ -24,7 +24,7 @@ from whence.journal.reader import Reader
 from whence.line import split_line
 from whence.proof.account import merge
 from whence.proof.entries import sealed_bytes
-from whence.proof.files import open_file, replace_file, sync_folder
+from whence.proof.files import open_file, read_file, replace_file, sync_folder
 from whence.proof.folder import TreeFolder
 
 INTENT = "intent"
@@ -229,12 +229,9 @@ def read_intent(folder: Path) -> Intent | None:
         CorruptError: the file tells none. Then nothing is written over.
     """
     path = folder / "tree" / INTENT
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError:
+    content = read_file(path)
+    if content is None:
         return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
     try:
         intent = msgspec.json.decode(content, type=Intent)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

@@ -23,6 +23,17 @@ def open_file(path: Path) -> BufferedReader:
         raise
 
 
+def read_file(path: Path, at_most: int = -1) -> bytes | None:
+    """Read a plain file, or so much of it; None if there is none, StoreError if it cannot be read."""
+    try:
+        with open_file(path) as file:
+            return file.read(at_most)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"cannot read {path}: {error.strerror}") from error
+
+
 class Modes(NamedTuple):
     """Who may read what a sealer writes."""
 

@@ -12,7 +12,7 @@ from whence.journal.folder import segment_path
 from whence.line import decode_line, split_line
 from whence.proof.checkpoints import Checkpoint
 from whence.proof.entries import sealed_bytes
-from whence.proof.files import open_file, replace_file
+from whence.proof.files import open_file, read_file, replace_file
 from whence.proof.folder import TreeFolder
 from whence.proof.growing import GrowingTree
 from whence.proof.keys import VerifierKey
@@ -163,7 +163,7 @@ def write_tiles(folder: Path, target: Path) -> Iterator[Path]:
             continue
         else:
             content = encode_entries(_entries(folder, tree, tile))
-        if _read_tile(path) != content:
+        if read_file(path) != content:
             yield _write(path, content)
     yield _write(target / "checkpoint", str(prover.note).encode())
 
@@ -189,20 +189,10 @@ def _check_same_log(target: Path, checkpoint: Checkpoint) -> None:
 def _has_entries(path: Path, leaves: bytes) -> bool:
     """Whether a bundle is there, and its entries are those of the leaves."""
     try:
-        entries = decode_entries(_read_tile(path) or b"")
+        entries = decode_entries(read_file(path) or b"")
     except CorruptError:
         return False
     return b"".join(map(hash_leaf, entries)) == leaves
-
-
-def _read_tile(path: Path) -> bytes | None:
-    try:
-        with open_file(path) as file:
-            return file.read()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
 
 
 def _write(path: Path, content: bytes) -> Path:

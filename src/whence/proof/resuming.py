@@ -5,9 +5,9 @@ from typing import Any
 
 import msgspec
 
-from whence.errors import CorruptError, StoreError
+from whence.errors import CorruptError
 from whence.proof.account import Account
-from whence.proof.files import open_file, replace_file
+from whence.proof.files import read_file, replace_file
 from whence.proof.growing import GrowingTree
 from whence.proof.report import Report
 from whence.proof.tree import Hash
@@ -33,13 +33,9 @@ def read_noted(path: Path) -> Noted | None:
     Raises:
         StoreError: it cannot be read. CorruptError: it is something else.
     """
-    try:
-        with open_file(path) as file:
-            content = file.read(_BYTES_MAX)
-    except FileNotFoundError:
+    content = read_file(path, _BYTES_MAX)
+    if content is None:
         return None
-    except OSError as error:
-        raise StoreError(f"cannot read {path}: {error.strerror}") from error
     try:
         noted = msgspec.msgpack.decode(content, type=Noted)
         noted.tree.check()

@@ -21,7 +21,7 @@ from whence.journal.folder import journal_folder, segment_path
 from whence.journal.reader import Reader
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint
 from whence.proof.entries import take_entries
-from whence.proof.files import modes_of, open_file, replace_file, sync_folder, write_all
+from whence.proof.files import modes_of, open_file, read_file, replace_file, sync_folder, write_all
 from whence.proof.folder import Taken, TreeFolder
 from whence.proof.keyring import Signer
 from whence.proof.keys import SignerKey
@@ -182,13 +182,9 @@ def read_checkpoint(folder: Path) -> tuple[Note, Checkpoint] | None:
     Raises:
         CorruptError: it is none.
     """
-    try:
-        with open_file(folder / CHECKPOINT) as file:
-            content = file.read(_NOTE_MAX + 1)
-    except FileNotFoundError:
+    content = read_file(folder / CHECKPOINT, _NOTE_MAX + 1)
+    if content is None:
         return None
-    except OSError as error:
-        raise StoreError(f"cannot read {folder / CHECKPOINT}: {error.strerror}") from error
     try:
         note = parse_note(content)
         return note, parse_checkpoint(note.text)

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote
 
-from whence.errors import CorruptError, ProofError, StoreError
+from whence.errors import CorruptError, ProofError
 from whence.proof.checkpoints import Checkpoint, parse_checkpoint, parse_number
-from whence.proof.files import replace_file
+from whence.proof.files import read_file, replace_file
 from whence.proof.keys import SignerKey, VerifierKey, decode_base64
 from whence.proof.notes import Note, cosign, parse_note, verify_note
 from whence.proof.tree import HASH_BYTES, verify_consistency
@@ -100,12 +100,9 @@ class Witness:
             CorruptError: what is remembered is none: then nothing more of it is signed.
         """
         path = self._path(origin)
-        try:
-            content = path.read_bytes()
-        except FileNotFoundError:
+        content = read_file(path)
+        if content is None:
             return None
-        except OSError as error:
-            raise StoreError(f"cannot read {path}: {error.strerror}") from error
         found = parse_checkpoint(parse_note(content).text)
         if found.origin != origin:
             raise CorruptError(f"{path} is of {found.origin}")
